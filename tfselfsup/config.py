@@ -1,0 +1,343 @@
+"""The settings of every experiment, as frozen dataclasses.
+
+The defaults are those of the original study's agents. YAML files in ``configs/`` and dotted
+command-line options override them. Nothing here imports TensorFlow, so that every program answers
+``--help`` at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from jsonargparse import ArgumentParser
+from jsonargparse.typing import (
+    ClosedUnitInterval,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
+
+
+@dataclass(frozen=True)
+class EnvironmentConfig:
+    """An Atari game and how it is played.
+
+    Attributes:
+        game: Name of the game's ROM, such as ``pong`` or ``breakout``.
+        num_envs: Games played side by side.
+        frame_skip: Emulator frames per agent step.
+        noop_max: At most this many no-op emulator actions at the start of a game.
+        repeat_action_probability: Sticky actions; 0 switches them off, 0.25 is the usual value.
+        max_episode_steps: A game is cut off after this many agent steps.
+    """
+
+    game: str = "pong"
+    num_envs: PositiveInt = 8
+    frame_skip: PositiveInt = 4
+    noop_max: NonNegativeInt = 30
+    repeat_action_probability: ClosedUnitInterval = 0.0
+    max_episode_steps: PositiveInt = 27_000  # agent steps
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The network of an agent.
+
+    Attributes:
+        trunk: Name of the shared trunk.
+        dueling: Value and advantage streams instead of one stream.
+        hidden_units: Width of the hidden layer of each stream.
+        precision: Arithmetic of the layers; weights, outputs and losses stay in float32.
+    """
+
+    trunk: str = "nature_cnn"
+    dueling: bool = True
+    hidden_units: PositiveInt = 256
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """A self-supervised task beside the main loss.
+
+    Attributes:
+        name: Name of the task, such as ``rotation``.
+        weight: Factor of its loss.
+        options: The task's own options, such as ``{classes: 12}``.
+    """
+
+    name: str
+    weight: NonNegativeFloat = 1.0
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """How an agent learns.
+
+    Attributes:
+        kind: ``dqn``, or ``random`` for the agent that learns nothing.
+        double_q: Double-DQN targets.
+        gamma: Discount of one agent step.
+        n_step: Steps of the return before the bootstrap.
+        batch_size: Transitions per update.
+        update_period: Agent steps per update.
+        target_update_period: Agent steps between copies to the target network.
+        learning_starts: Transitions collected before the first update.
+        learning_rate: Step size of Adam.
+        adam_epsilon: Adam's epsilon.
+        gradient_clip_norm: Largest norm of a gradient; 0 switches clipping off.
+        gradient_clipping: Whether that norm is each variable's own or all variables' together.
+        clip_rewards: Learn from rewards clipped to [-1, 1]. Scores are never clipped.
+        life_loss_ends_episode: A lost life counts as an end for the learner; the game goes on.
+        mode: How the losses meet: ``alternate`` steps of their own, one ``joint`` gradient, or
+            ``pretrain`` the tasks alone and then Q alone.
+        pretrain_updates: Updates of the tasks alone in mode ``pretrain``.
+        tasks: The self-supervised tasks; none gives plain DQN.
+    """
+
+    kind: Literal["dqn", "random"] = "dqn"
+    double_q: bool = True
+    gamma: ClosedUnitInterval = 0.99
+    n_step: PositiveInt = 1
+    batch_size: PositiveInt = 32
+    update_period: PositiveInt = 4  # agent steps
+    target_update_period: PositiveInt = 1_000  # agent steps
+    learning_starts: NonNegativeInt = 10_000  # agent steps
+    learning_rate: PositiveFloat = 1e-4
+    adam_epsilon: PositiveFloat = 1e-7
+    gradient_clip_norm: NonNegativeFloat = 10.0
+    gradient_clipping: Literal["per_variable", "global"] = "per_variable"
+    clip_rewards: bool = True
+    life_loss_ends_episode: bool = True
+    mode: Literal["alternate", "joint", "pretrain"] = "alternate"
+    pretrain_updates: NonNegativeInt = 0
+    tasks: tuple[TaskConfig, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """The replay memory.
+
+    Attributes:
+        capacity: Transitions kept.
+        sampling: ``uniform`` or ``prioritised``.
+        alpha: Exponent of the priorities.
+        beta_initial: Exponent of the importance weights at the first step.
+        beta_final: The same at the last step; linear in between.
+    """
+
+    capacity: PositiveInt = 10_000
+    sampling: Literal["uniform", "prioritised"] = "prioritised"
+    alpha: ClosedUnitInterval = 0.6
+    beta_initial: ClosedUnitInterval = 0.4
+    beta_final: ClosedUnitInterval = 1.0
+
+
+@dataclass(frozen=True)
+class ExplorationConfig:
+    """Epsilon-greedy exploration while learning.
+
+    Attributes:
+        epsilon_initial: Probability of a random action at the first step.
+        epsilon_final: The same once the decay is over.
+        decay_fraction: Share of all steps over which it falls, linearly.
+    """
+
+    epsilon_initial: ClosedUnitInterval = 1.0
+    epsilon_final: ClosedUnitInterval = 0.01
+    decay_fraction: ClosedUnitInterval = 0.1
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How a trained agent is scored: whole games, raw scores.
+
+    Attributes:
+        episodes: Games of the final score.
+        num_envs: Games played side by side.
+        epsilon: Probability of a random action.
+        repeat_action_probability: Sticky actions while scoring.
+        curve_period: Agent steps between the short evaluations that give the learning curve;
+            0 switches them off.
+        curve_episodes: Games of each short evaluation.
+        checkpoint: Which checkpoint the final score is of: the ``last``, or the ``best`` by the
+            short evaluations.
+    """
+
+    episodes: PositiveInt = 100
+    num_envs: PositiveInt = 10
+    epsilon: ClosedUnitInterval = 0.001
+    repeat_action_probability: ClosedUnitInterval = 0.0
+    curve_period: NonNegativeInt = 50_000  # agent steps
+    curve_episodes: PositiveInt = 10
+    checkpoint: Literal["last", "best"] = "last"
+
+
+@dataclass(frozen=True)
+class LoggingConfig:
+    """What a run writes down, and when.
+
+    Attributes:
+        period: Agent steps between rows of metrics.csv and TensorBoard.
+        checkpoint_period: Agent steps between checkpoints.
+        keep_checkpoints: Checkpoints kept, the newest ones.
+        replay_period: Agent steps between snapshots of the replay; 0 switches them off.
+        histograms: Also write histograms of the weights to TensorBoard.
+    """
+
+    period: PositiveInt = 5_000  # agent steps
+    checkpoint_period: NonNegativeInt = 25_000  # agent steps
+    keep_checkpoints: PositiveInt = 2
+    replay_period: NonNegativeInt = 100_000  # agent steps
+    histograms: bool = False
+
+
+@dataclass(frozen=True)
+class RuntimeConfig:
+    """How TensorFlow uses the machine.
+
+    Attributes:
+        intra_op_threads: Threads inside one operation; 0 lets TensorFlow decide.
+        inter_op_threads: Operations that run side by side; 0 lets TensorFlow decide.
+    """
+
+    intra_op_threads: NonNegativeInt = 1
+    inter_op_threads: NonNegativeInt = 2
+
+
+@dataclass(frozen=True)
+class AgentExperiment:
+    """One agent, one game, one seed.
+
+    Attributes:
+        total_steps: Agent steps of the whole run, over all games side by side.
+        seed: Seed of everything that is random in the run.
+        environment: The game.
+        network: The network.
+        agent: How it learns.
+        replay: What it remembers.
+        exploration: How it explores.
+        evaluation: How it is scored.
+        logging: What is written down.
+        runtime: Threads.
+    """
+
+    total_steps: NonNegativeInt = 1_000_000
+    seed: NonNegativeInt = 0
+    environment: EnvironmentConfig = EnvironmentConfig()
+    network: NetworkConfig = NetworkConfig()
+    agent: AgentConfig = AgentConfig()
+    replay: ReplayConfig = ReplayConfig()
+    exploration: ExplorationConfig = ExplorationConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    logging: LoggingConfig = LoggingConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+
+
+def named_configs() -> Path:
+    """Returns the folder of the named experiments: the clone's, or the installed package's."""
+    package = Path(__file__).parent
+    clone = package.parent / "configs"
+    return clone if (package.parent / "setup.cfg").exists() else package / "configs"
+
+
+def find_config(name: str) -> str:
+    """Resolves a YAML file, or the name of an experiment such as ``atari/fast_dqn``.
+
+    Args:
+        name: A path, or a path below the named experiments with or without ``.yaml``.
+
+    Returns:
+        The path of an existing file, or `name` itself if there is none.
+    """
+    candidates = (Path(name), named_configs() / name, named_configs() / f"{name}.yaml")
+    return next((str(path) for path in candidates if path.is_file()), name)
+
+
+class ExperimentParser(ArgumentParser):
+    """An argument parser whose errors are one line, with exit status 2."""
+
+    def parse_args(self, args: list[str] | None = None, **kwargs):
+        """Parses a command line, in which ``--config`` may name an experiment."""
+        args = list(sys.argv[1:] if args is None else args)
+        for position, (option, value) in enumerate(zip(args, args[1:], strict=False)):
+            if option == "--config":
+                args[position + 1] = find_config(value)
+            elif option.startswith("--config="):
+                args[position] = "--config=" + find_config(option.split("=", 1)[1])
+        return super().parse_args(args, **kwargs)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Prints what is wrong on one line and exits with status 2."""
+        line = re.sub(r"\s+", " ", message).strip().rstrip(".")
+        line = re.sub(r"<class '(\w+)'>|typing\.", r"\1", line)
+        line = line.replace("Expected a tuple", "Expected a list such as [{name: rotation}]")
+        unknown = re.search(r"(?:does not accept option '|arguments: --)([\w.]+)", line)
+        if unknown:
+            keys = [action.dest for action in self._actions]
+            matches = difflib.get_close_matches(unknown[1], keys, n=3, cutoff=0.4) or [
+                key for key in keys if key.endswith(unknown[1].split(".")[-1])
+            ]
+            line += f". Did you mean {' or '.join(matches)}?" if matches else ". See --help"
+        self.exit(2, f"{self.prog}: error: {line}\n")
+
+
+def experiment_parser(description: str) -> ExperimentParser:
+    """Makes the parser of a program that runs one `AgentExperiment`."""
+    parser = ExperimentParser(description=description, allow_abbrev=False)
+    parser.add_argument(
+        "--config", action="config", help="YAML file, or a name such as atari/fast_dqn"
+    )
+    parser.add_class_arguments(AgentExperiment)
+    return parser
+
+
+def experiment_of(parser: ExperimentParser, parsed: Any) -> AgentExperiment:
+    """Builds the frozen experiment from what `parser` parsed."""
+    settings = parser.instantiate(parsed)
+    return AgentExperiment(
+        **{key.name: settings[key.name] for key in dataclasses.fields(AgentExperiment)}
+    )
+
+
+def load_experiment(path: str | Path, overrides: tuple[str, ...] = ()) -> AgentExperiment:
+    """Reads an experiment from a YAML file or by its name.
+
+    Args:
+        path: The file, or the name of an experiment.
+        overrides: Command-line options such as ``("--seed", "1")``.
+
+    Returns:
+        The experiment. A file that does not fit ends the program with one line and status 2.
+    """
+    parser = experiment_parser("")
+    return experiment_of(parser, parser.parse_args(["--config", str(path), *overrides]))
+
+
+def differences(one: Any, other: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """Compares two configurations.
+
+    Args:
+        one: A dataclass.
+        other: A dataclass of the same type.
+        prefix: Dotted path of both.
+
+    Returns:
+        Both values of each dotted key in which they differ.
+    """
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in dataclasses.fields(one):
+        left, right = getattr(one, key.name), getattr(other, key.name)
+        if dataclasses.is_dataclass(left):
+            found |= differences(left, right, f"{prefix}{key.name}.")
+        elif left != right:
+            found[f"{prefix}{key.name}"] = (left, right)
+    return found

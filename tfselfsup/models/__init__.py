@@ -1,0 +1,1 @@
+"""Keras functional networks: trunks, heads, and several heads on one trunk."""

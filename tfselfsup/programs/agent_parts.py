@@ -1,0 +1,143 @@
+"""Assembles the parts of an agent's experiment from its configuration."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+from tf_agents.environments import py_environment
+from tf_agents.specs import tensor_spec
+
+from tfselfsup import tasks
+from tfselfsup.config import AgentConfig, AgentExperiment, EnvironmentConfig
+from tfselfsup.models import heads, multi_head
+from tfselfsup.rl import collector, evaluation, objectives, replay, samplers
+from tfselfsup.rl.agent import SelfSupervisedDqnAgent
+from tfselfsup.rl.environments import AtariEnvironment
+
+
+def seeds(seed: int) -> dict[str, int]:
+    """Derives independent seeds for what is random in a run from the run's own seed."""
+    names = ("weights", "environment", "exploration", "replay", "tasks", "curve", "evaluation")
+    states = np.random.SeedSequence(seed).generate_state(len(names)) >> 2  # below 2**30
+    return {name: int(state) for name, state in zip(names, states, strict=True)}
+
+
+def make_environment(
+    settings: EnvironmentConfig,
+    seed: int,
+    num_envs: int | None = None,
+    repeat_action_probability: float | None = None,
+) -> AtariEnvironment:
+    """Makes the games, those to learn from unless their number and stickiness are given."""
+    sticky = repeat_action_probability
+    return AtariEnvironment(
+        settings.game,
+        num_envs or settings.num_envs,
+        seed=seed,
+        noop_max=settings.noop_max,
+        frame_skip=settings.frame_skip,
+        repeat_action_probability=settings.repeat_action_probability if sticky is None else sticky,
+        max_episode_steps=settings.max_episode_steps,
+    )
+
+
+def make_tasks(settings: AgentConfig, frame_shape: tuple[int, ...]) -> dict[str, tasks.Task]:
+    """Finds the tasks and checks that they suit the frames (T, H, W, C)."""
+    found = {}
+    for chosen in settings.tasks:
+        if chosen.name in found:
+            raise ValueError(f"expected each task once in agent.tasks, got '{chosen.name}' twice")
+        found[chosen.name] = tasks.get(chosen.name, **chosen.options)
+        found[chosen.name].check(frame_shape)
+    return found
+
+
+def make_model(experiment: AgentExperiment, environment: py_environment.PyEnvironment, tasks_found):
+    """Makes a fresh network with the Q head and a head for each task."""
+    network = experiment.network
+    head = heads.DuelingHead if network.dueling else heads.QHead
+    num_actions = int(environment.action_spec().maximum) + 1
+    return multi_head.multi_head(
+        tuple(environment.observation_spec().shape),
+        network.trunk,
+        {
+            objectives.Q: lambda: head(num_actions, network.hidden_units, name=objectives.Q),
+            **{name: task.head for name, task in tasks_found.items()},
+        },
+        network.precision,
+    )
+
+
+def make_agent(
+    experiment: AgentExperiment, environment: py_environment.PyEnvironment
+) -> SelfSupervisedDqnAgent:
+    """Makes the agent with fresh weights, which depend on the experiment's seed only."""
+    settings = experiment.agent
+    tasks_found = make_tasks(settings, tuple(environment.observation_spec().shape))
+    tf.keras.utils.set_random_seed(seeds(experiment.seed)["weights"])
+    steps = objectives.gradient_steps(
+        settings.mode,
+        {task.name: task.weight for task in settings.tasks},
+        functools.partial(
+            tf.keras.optimizers.legacy.Adam,
+            settings.learning_rate,
+            epsilon=settings.adam_epsilon,
+        ),
+        settings.pretrain_updates,
+    )
+    return SelfSupervisedDqnAgent(
+        tensor_spec.from_spec(environment.time_step_spec()),
+        tensor_spec.from_spec(environment.action_spec()),
+        build_model=functools.partial(make_model, experiment, environment, tasks_found),
+        gradient_steps=steps,
+        tasks=tasks_found,
+        double_q=settings.double_q,
+        gamma=settings.gamma,
+        target_update_period=max(1, settings.target_update_period // settings.update_period),
+        clip_gradients=gradient_clipper(settings),
+        seed=seeds(experiment.seed)["tasks"],
+    )
+
+
+def gradient_clipper(settings: AgentConfig) -> Callable[[list[tf.Tensor]], list[tf.Tensor]]:
+    """Returns the function that clips a step's gradients."""
+    norm = settings.gradient_clip_norm
+    if not norm:
+        return lambda gradients: gradients
+    clippers = {
+        "per_variable": lambda gradients: [tf.clip_by_norm(one, norm) for one in gradients],
+        "global": lambda gradients: tf.clip_by_global_norm(gradients, norm)[0],
+    }
+    return clippers[settings.gradient_clipping]
+
+
+def make_replay(experiment: AgentExperiment) -> replay.Replay:
+    """Makes the empty replay memory."""
+    settings, agent = experiment.replay, experiment.agent
+    makers = {
+        "uniform": samplers.UniformSampler,
+        "prioritised": lambda: samplers.PrioritisedSampler(
+            settings.alpha, settings.beta_initial, settings.beta_final
+        ),
+    }
+    return replay.Replay(
+        capacity=settings.capacity,
+        num_envs=experiment.environment.num_envs,
+        n_step=agent.n_step,
+        gamma=agent.gamma,
+        sampler=makers[settings.sampling](),
+        seed=seeds(experiment.seed)["replay"],
+    )
+
+
+def make_policy(
+    experiment: AgentExperiment, model: tf.keras.Model | None, num_actions: int
+) -> collector.GreedyPolicy:
+    """Returns the policy to score: a network's greedy one, or the Random agent's without one."""
+    if model is not None:
+        return collector.greedy_policy(model)
+    generator = np.random.default_rng(seeds(experiment.seed)["evaluation"])
+    return evaluation.random_policy(num_actions, generator)

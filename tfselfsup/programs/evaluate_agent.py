@@ -1,0 +1,179 @@
+"""Scores a trained agent over whole games, with raw scores."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import typing
+from pathlib import Path
+from typing import Any
+
+from tfselfsup.config import AgentConfig, AgentExperiment, EvaluationConfig, ExperimentParser
+from tfselfsup.programs.startup import start_tensorflow, user_mistakes
+from tfselfsup.runs import RunDirectory
+
+# The study's name of an agent whose task has another name.
+AGENT_NAMES = {"frame_order": "sequence"}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the program.
+
+    Args:
+        arguments: Command-line arguments; those of the process by default.
+    """
+    parser = ExperimentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("run_dir", help="folder of the run")
+    parser.add_argument("--config", action="config", help="YAML file with the options below")
+    for option in ("episodes", "num_envs", "epsilon", "repeat_action_probability", "checkpoint"):
+        parser.add_argument(
+            f"--{option}", type=_type_of(option) | None, help="default: as the run's config.yaml"
+        )
+    parser.add_argument("--video", action="store_true", help="also write one game as an mp4")
+    parsed = parser.parse_args(arguments)
+    with user_mistakes():
+        run = RunDirectory.existing(parsed.run_dir)
+        experiment = run.experiment()
+    chosen = {
+        key.name: parsed[key.name]
+        for key in dataclasses.fields(EvaluationConfig)
+        if parsed.get(key.name) is not None
+    }
+    experiment = dataclasses.replace(
+        experiment, evaluation=dataclasses.replace(experiment.evaluation, **chosen)
+    )
+    evaluation = evaluate(experiment, run)
+    print(
+        f"{evaluation['agent']} on {evaluation['game']}: mean {evaluation['mean']:.2f}, "
+        f"std {evaluation['std']:.2f}, {evaluation['episodes']} games, "
+        f"{evaluation['agent_steps']} agent steps; {run.path / 'evaluation.json'}"
+    )
+    if parsed.video:
+        print(record(experiment, run))
+
+
+def _type_of(option: str) -> Any:
+    return typing.get_type_hints(EvaluationConfig)[option]
+
+
+def agent_name(settings: AgentConfig) -> str:
+    """Names an agent as the study does: random, dqn, rotation, sequence, or by its task."""
+    tasks = "+".join(AGENT_NAMES.get(task.name, task.name) for task in settings.tasks)
+    return "random" if settings.kind == "random" else tasks or settings.kind
+
+
+def evaluate(experiment: AgentExperiment, run: RunDirectory) -> dict[str, Any]:
+    """Plays whole games and writes evaluation.json.
+
+    Args:
+        experiment: The run's settings, with those of the evaluation.
+        run: Has the checkpoint.
+
+    Returns:
+        What was written.
+    """
+    start_tensorflow(experiment.runtime)
+    import numpy as np
+    from tqdm import tqdm
+
+    from tfselfsup.programs import agent_parts as parts
+    from tfselfsup.rl import evaluation
+
+    settings = experiment.evaluation
+    seed = parts.seeds(experiment.seed)["evaluation"]
+    with user_mistakes():
+        num_envs = min(settings.num_envs, settings.episodes)
+        environment = parts.make_environment(
+            experiment.environment, seed, num_envs, settings.repeat_action_probability
+        )
+        policy, agent_steps = _policy(experiment, run, environment)
+    with tqdm(total=settings.episodes, unit=" games", dynamic_ncols=True) as bar:
+        result = evaluation.evaluate(
+            environment,
+            policy,
+            episodes=settings.episodes,
+            epsilon=settings.epsilon,
+            generator=np.random.default_rng(seed),
+            on_episode=lambda score: bar.update(),
+        )
+    environment.close()
+    written = _describe(experiment, agent_steps, result.scores)
+    run.write_evaluation(written)
+    return written
+
+
+def record(experiment: AgentExperiment, run: RunDirectory) -> Path:
+    """Plays one game and writes it as an mp4.
+
+    Args:
+        experiment: The run's settings, with those of the evaluation.
+        run: Has the checkpoint.
+
+    Returns:
+        The file.
+    """
+    import numpy as np
+
+    from tfselfsup.programs import agent_parts as parts
+    from tfselfsup.rl import video
+
+    seed = parts.seeds(experiment.seed)["evaluation"]
+    environment = parts.make_environment(experiment.environment, seed, num_envs=1)
+    policy, agent_steps = _policy(experiment, run, environment)
+    environment.close()
+    path = run.video(agent_steps)
+    video.record_game(
+        functools.partial(parts.make_environment, experiment.environment, seed, num_envs=1),
+        policy,
+        epsilon=experiment.evaluation.epsilon,
+        generator=np.random.default_rng(seed),
+        path=path,
+    )
+    return path
+
+
+def _policy(experiment: AgentExperiment, run: RunDirectory, environment):
+    """Returns the policy to score, and the agent steps it was trained for."""
+    from tfselfsup.programs import agent_parts as parts
+    from tfselfsup.rl import checkpointing
+
+    if experiment.agent.kind == "random":
+        num_actions = int(environment.action_spec().maximum) + 1
+        return parts.make_policy(experiment, None, num_actions), 0
+    checkpoint = run.chosen_checkpoint(experiment.evaluation.checkpoint)
+    agent = parts.make_agent(experiment, environment)
+    checkpointing.load_weights(agent.model, checkpoint)
+    steps = checkpointing.read_state(checkpoint)["progress"]["agent_steps"]
+    return parts.make_policy(experiment, agent.model, 0), steps
+
+
+def _describe(experiment: AgentExperiment, agent_steps: int, scores) -> dict[str, Any]:
+    import numpy as np
+
+    agent, settings = experiment.agent, experiment.evaluation
+    learns = agent.kind != "random"
+    return {
+        "kind": "agent",
+        "agent": agent_name(agent),
+        "task": [task.name for task in agent.tasks] or None,
+        "mode": agent.mode if agent.tasks else None,
+        "game": experiment.environment.game,
+        "seed": experiment.seed,
+        "agent_steps": agent_steps,
+        "total_steps": experiment.total_steps if learns else 0,
+        "episodes": len(scores),
+        "mean": float(scores.mean()),
+        "std": float(scores.std(ddof=1)) if len(scores) > 1 else 0.0,
+        "median": float(np.median(scores)),
+        "scores": scores.tolist(),
+        "protocol": {
+            "checkpoint": settings.checkpoint if learns else None,
+            "epsilon": settings.epsilon if learns else 1.0,
+            "repeat_action_probability": settings.repeat_action_probability,
+            "noop_max": experiment.environment.noop_max,
+            "frame_skip": experiment.environment.frame_skip,
+            "max_episode_steps": experiment.environment.max_episode_steps,
+            "rewards": "raw",
+            "life_loss_ends_episode": False,
+        },
+    }

@@ -1,0 +1,76 @@
+"""What every program does first: imports TensorFlow quietly and turns mistakes into one line."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tfselfsup.config import RuntimeConfig
+
+# Printed on import on every machine without a GPU, or by the old gym that TF-Agents brings.
+NOISE = re.compile(
+    r"Unable to register cu\w+ factory|Gym has been unmaintained|Please upgrade to Gymnasium"
+    r"|Users of this version of Gym|See the migration guide at https://gymnasium"
+    r"|oneDNN custom operations are on|TF-TRT Warning|This TensorFlow binary is optimized"
+    r"|To enable the following instructions|Could not find cuda drivers"
+    r"|computation placer already registered"
+)
+
+
+def start_tensorflow(runtime: RuntimeConfig) -> None:
+    """Imports TensorFlow and TF-Agents without their routine notices, and sets the threads.
+
+    Args:
+        runtime: Threads inside and between operations.
+    """
+    # Off by default on processors without AVX-512, where it is nevertheless faster.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    with _without_noise():
+        import tensorflow as tf
+        import tf_agents.agents  # noqa: F401
+    tf.config.threading.set_intra_op_parallelism_threads(runtime.intra_op_threads)
+    tf.config.threading.set_inter_op_parallelism_threads(runtime.inter_op_threads)
+
+
+@contextmanager
+def _without_noise() -> Iterator[None]:
+    """Holds back what is written to standard error, and then lets everything but noise pass."""
+    sys.stderr.flush()
+    standard_error = os.dup(2)
+    with tempfile.TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(standard_error, 2)
+            os.close(standard_error)
+            held_back.seek(0)
+            for line in held_back.read().decode(errors="replace").splitlines():
+                if not NOISE.search(line):
+                    print(line, file=sys.stderr)
+
+
+def fail(message: object, status: int = 2) -> None:
+    """Ends the program with one line.
+
+    Args:
+        message: What is wrong, and what to do.
+        status: 2 for a user's mistake, 1 for what went wrong on the way.
+    """
+    program = os.path.basename(sys.argv[0])
+    print(f"{program}: error: {' '.join(str(message).split())}", file=sys.stderr)
+    raise SystemExit(status)
+
+
+@contextmanager
+def user_mistakes() -> Iterator[None]:
+    """Reports a ValueError or a missing file as a user's mistake, without a traceback."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        fail(error)

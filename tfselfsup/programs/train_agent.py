@@ -1,0 +1,181 @@
+"""Trains one agent on one game."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+from tfselfsup.config import AgentExperiment, experiment_of, experiment_parser
+from tfselfsup.programs.startup import fail, start_tensorflow, user_mistakes
+from tfselfsup.runs import RunDirectory
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the program.
+
+    Args:
+        arguments: Command-line arguments; those of the process by default.
+    """
+    parser = experiment_parser(__doc__ + " A run directory that holds a checkpoint is resumed.")
+    parser.add_argument("--run_dir", required=True, help="folder of the run")
+    parsed = parser.parse_args(arguments)
+    train(experiment_of(parser, parsed), RunDirectory(parsed.run_dir))
+
+
+def train(experiment: AgentExperiment, run: RunDirectory) -> None:
+    """Trains the agent, or goes on with it; ends the process on an error.
+
+    Args:
+        experiment: All settings.
+        run: Where everything is written.
+    """
+    start_tensorflow(experiment.runtime)
+    if experiment.agent.kind == "random":
+        with user_mistakes():
+            _check_game(experiment)
+            run.start(experiment)
+        return
+    from tfselfsup.rl.learner import NonFiniteLossError
+
+    with user_mistakes():
+        session = _Session(experiment, run)
+    try:
+        session.run_to_end()
+    except NonFiniteLossError as error:
+        good = [str(path) for path in run.checkpoints()[-1:]]
+        fail(f"{error}; the last good checkpoint is {good[0] if good else 'none'}", status=1)
+
+
+def _check_game(experiment: AgentExperiment) -> None:
+    from tfselfsup.programs import agent_parts
+
+    agent_parts.make_environment(experiment.environment, seed=0, num_envs=1).close()
+
+
+class _Session:
+    """The parts of a training, put together."""
+
+    def __init__(self, experiment: AgentExperiment, run: RunDirectory):
+        import numpy as np
+
+        from tfselfsup.programs import agent_parts as parts
+        from tfselfsup.rl import checkpointing, collector, learner, monitoring
+
+        seeds = parts.seeds(experiment.seed)
+        # A resumed run plays other games than those it began with.
+        environment = parts.make_environment(experiment.environment, seeds["environment"])
+        agent = parts.make_agent(experiment, environment)
+        replay = parts.make_replay(experiment)
+        run.start(experiment)
+        generator = np.random.default_rng(seeds["exploration"])
+        policy = collector.greedy_policy(agent.model)
+        self._checkpointer = checkpointing.Checkpointer(
+            run, experiment.logging, agent, replay, generator
+        )
+        self._progress = self._checkpointer.restore()
+        self._experiment = experiment
+        self._run = run
+        self._replay = replay
+        self._collector = collector.Collector(
+            environment,
+            replay,
+            policy,
+            generator,
+            clip_rewards=experiment.agent.clip_rewards,
+            life_loss_ends_episode=experiment.agent.life_loss_ends_episode,
+        )
+        self._learner = learner.Learner(
+            agent,
+            replay,
+            experiment.agent.batch_size,
+            uses_weights=experiment.replay.sampling == "prioritised",
+        )
+        recent = monitoring.RecentMetrics()
+        run.rewind_metrics(self._progress.agent_steps)
+        self._listeners = (
+            recent,
+            monitoring.LearningCurve(
+                experiment.evaluation.curve_period,
+                _short_evaluation(experiment, policy),
+                recent,
+                self._checkpointer.save_best,
+                best_score=_best_score(run),
+            ),
+            monitoring.MetricsWriter(
+                run,
+                experiment.logging.period,
+                recent,
+                agent.metric_names,
+                agent.model if experiment.logging.histograms else None,
+            ),
+            self._checkpointer,
+            monitoring.ProgressBar(experiment.total_steps, self._progress),
+        )
+
+    def run_to_end(self) -> None:
+        """Trains until the last step, or until Ctrl-C."""
+        from tfselfsup.rl import training
+
+        interrupted = _catch_interrupt()
+        events = training.train(
+            self._experiment, self._collector, self._learner, self._replay, self._progress
+        )
+        for event in events:
+            for listener in self._listeners:
+                listener(event)
+            if interrupted() and isinstance(event, training.Stepped):
+                self._checkpointer.save_all(self._progress)
+                fail(
+                    f"interrupted at {self._progress.agent_steps} agent steps; "
+                    "the same command goes on from there",
+                    status=130,
+                )
+        self._learner.close()
+        self._run.remove_replay()
+
+
+def _catch_interrupt() -> Callable[[], bool]:
+    """Lets the first Ctrl-C wait for the end of a step; a second one ends the process."""
+    caught: list[int] = []
+
+    def catch(number: int, _) -> None:
+        caught.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, catch)
+    return lambda: bool(caught)
+
+
+def _short_evaluation(experiment: AgentExperiment, policy) -> Callable:
+    """Returns a function that plays some whole games and returns their raw scores."""
+    import numpy as np
+
+    from tfselfsup.programs import agent_parts as parts
+    from tfselfsup.rl import evaluation
+
+    settings = experiment.evaluation
+    seed = parts.seeds(experiment.seed)["curve"]
+
+    def play() -> np.ndarray:
+        environment = parts.make_environment(
+            experiment.environment,
+            seed,
+            min(settings.num_envs, settings.curve_episodes),
+            settings.repeat_action_probability,
+        )
+        result = evaluation.evaluate(
+            environment,
+            policy,
+            episodes=settings.curve_episodes,
+            epsilon=settings.epsilon,
+            generator=np.random.default_rng(seed),
+        )
+        environment.close()
+        return result.scores
+
+    return play
+
+
+def _best_score(run: RunDirectory) -> float:
+    scores = [float(row["evaluation_score"]) for row in run.metrics() if row["evaluation_score"]]
+    return max(scores, default=float("-inf"))

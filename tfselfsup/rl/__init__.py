@@ -1,0 +1,1 @@
+"""Atari agents: environments, replay, agent, training and evaluation."""

@@ -1,0 +1,62 @@
+"""A played game as an mp4, in colour, every frame the emulator draws."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tfselfsup.rl.environments import AtariEnvironment
+from tfselfsup.rl.evaluation import Act, epsilon_greedy
+
+FRAMES_PER_SECOND = 60  # the speed of the console
+SCALE = 2  # video pixels per console pixel
+
+
+def record_game(
+    environment: AtariEnvironment,
+    act: Act,
+    *,
+    epsilon: float,
+    generator: np.random.Generator,
+    path: str | os.PathLike[str],
+) -> float:
+    """Plays one game in the environment's first slot and writes it as a video.
+
+    The file appears under its name when it is complete.
+
+    Args:
+        environment: Is reset; its other slots idle meanwhile.
+        act: The greedy policy, as for `evaluation.evaluate`.
+        epsilon: Probability of a random action, in [0, 1].
+        generator: Draws the random actions.
+        path: The mp4 to write, in a folder that exists.
+
+    Returns:
+        The game's raw score.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    path = Path(path)
+    partial = path.with_name(f"{path.stem}.partial.mp4")  # OpenCV goes by the ending
+    screen = environment.colour_emulator()
+    _, _, height, width, _ = screen.observation_space.shape
+    size = (SCALE * width, SCALE * height)
+    writer = cv2.VideoWriter(str(partial), cv2.VideoWriter_fourcc(*"mp4v"), FRAMES_PER_SECOND, size)
+    if not writer.isOpened():
+        raise OSError(f"expected a folder to write a video to, cannot write {path}")
+
+    def write(frame: np.ndarray) -> None:
+        large = cv2.resize(frame, size, interpolation=cv2.INTER_NEAREST)
+        writer.write(cv2.cvtColor(large, cv2.COLOR_RGB2BGR))
+
+    try:
+        score = _play(environment, screen, act, epsilon, generator, write)
+        writer.release()
+        os.replace(partial, path)
+    finally:
+        writer.release()
+        partial.unlink(missing_ok=True)
+    return score

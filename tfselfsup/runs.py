@@ -1,0 +1,254 @@
+"""The run directory: the one place that knows a run's files, and writes them whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib.metadata
+import io
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tfselfsup import config
+
+PACKAGES = ("tensorflow", "tf-agents", "keras", "ale-py", "gymnasium", "numpy", "tfselfsup")
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Yields a path beside `path`, which takes its place if the block ends well.
+
+    Args:
+        path: A file or a folder. What stood there before is replaced.
+
+    Yields:
+        The path to write to.
+    """
+    aside = path.with_name(path.name + ".writing")
+    _remove(aside)
+    yield aside
+    if path.is_dir():
+        # A folder cannot be replaced in one step; `.replaced` is ignored by every reader.
+        replaced = path.with_name(path.name + ".replaced")
+        _remove(replaced)
+        path.rename(replaced)
+        aside.rename(path)
+        _remove(replaced)
+    else:
+        aside.replace(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+class RunDirectory:
+    """The files of one run.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self, path: str | Path):
+        """Points at a folder, which need not exist yet."""
+        self.path = Path(path)
+
+    @classmethod
+    def existing(cls, path: str | Path) -> RunDirectory:
+        """Points at the folder of a run that was made before.
+
+        Raises:
+            ValueError: If it holds no config.yaml.
+        """
+        run = cls(path)
+        if not run._config.is_file():
+            raise ValueError(f"expected a run directory with a config.yaml, got {path}")
+        return run
+
+    @property
+    def _config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def replay(self) -> Path:
+        """The folder of the newest snapshot of the replay memory."""
+        return self._recovered(self.path / "replay")
+
+    @property
+    def best(self) -> Path:
+        """The folder of the checkpoint with the best short evaluation."""
+        return self._recovered(self.path / "checkpoints" / "best")
+
+    def start(self, experiment: config.AgentExperiment) -> None:
+        """Writes config.yaml and environment.json, or checks that the run is the same one.
+
+        Raises:
+            ValueError: If the folder holds a run with other settings. How long it runs, what is
+                logged, how it is scored and on how many threads may differ.
+        """
+        if self._config.is_file():
+            changed = config.differences(self.experiment(), experiment)
+            for key, (old, new) in changed.items():
+                if not re.match(r"total_steps|logging|evaluation|runtime", key):
+                    raise ValueError(
+                        f"{self.path} holds a run with {key}={old}, got {new}; "
+                        "name another --run_dir or keep the setting"
+                    )
+        self.path.mkdir(parents=True, exist_ok=True)
+        with written_aside(self._config) as aside:
+            aside.write_text(yaml.safe_dump(_plain(experiment), sort_keys=False))
+        self._write_json("environment.json", _environment())
+
+    def experiment(self) -> config.AgentExperiment:
+        """Reads config.yaml."""
+        return config.load_experiment(self._config)
+
+    def checkpoints(self) -> list[Path]:
+        """Lists the complete checkpoints, oldest first."""
+        found = (self.path / "checkpoints").glob("step_*[0-9]")
+        return sorted(found, key=lambda path: int(path.name.removeprefix("step_")))
+
+    def chosen_checkpoint(self, choice: str) -> Path:
+        """Returns the `last` or the `best` checkpoint.
+
+        Raises:
+            ValueError: If the run has none.
+        """
+        found = {"last": self.checkpoints(), "best": [self.best]}[choice]
+        if not found or not found[-1].exists():
+            raise ValueError(
+                f"expected a checkpoint in {self.path}, found none; train the agent first"
+            )
+        return found[-1]
+
+    def checkpoint(self, agent_steps: int) -> Path:
+        """Returns the folder for the checkpoint of a step."""
+        folder = self.path / "checkpoints"
+        folder.mkdir(exist_ok=True)
+        return folder / f"step_{agent_steps}"
+
+    def keep_checkpoints(self, count: int) -> None:
+        """Deletes all checkpoints but the newest `count`."""
+        for path in self.checkpoints()[:-count]:
+            # Renamed first, so that a half-deleted checkpoint is never taken for a whole one.
+            doomed = path.with_name(path.name + ".replaced")
+            path.rename(doomed)
+            _remove(doomed)
+
+    def remove_replay(self) -> None:
+        """Deletes the snapshot of the replay memory, which only an unfinished run needs."""
+        _remove(self.replay)
+
+    def video(self, agent_steps: int) -> Path:
+        """Returns the file for a played game."""
+        folder = self.path / "videos"
+        folder.mkdir(exist_ok=True)
+        return folder / f"game_at_{agent_steps}_steps.mp4"
+
+    def append_metrics(self, row: dict[str, Any]) -> None:
+        """Appends a row to metrics.csv; the first row names the columns.
+
+        Args:
+            row: A value for every column; `agent_steps` comes first.
+        """
+        path = self.path / "metrics.csv"
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(row), lineterminator="\n")
+        if not path.exists():
+            writer.writeheader()
+        writer.writerow(row)
+        with path.open("a") as file:
+            file.write(text.getvalue())
+
+    def metrics(self) -> list[dict[str, str]]:
+        """Reads the whole rows of metrics.csv; there are none before the first."""
+        path = self.path / "metrics.csv"
+        if not path.exists():
+            return []
+        whole_lines = [line for line in path.read_text().splitlines(True) if line.endswith("\n")]
+        return list(csv.DictReader(whole_lines))
+
+    def rewind_metrics(self, agent_steps: int) -> None:
+        """Drops the rows after a step, which a resumed run writes again."""
+        rows = [row for row in self.metrics() if int(row["agent_steps"]) <= agent_steps]
+        path = self.path / "metrics.csv"
+        if not rows:
+            path.unlink(missing_ok=True)
+            return
+        with written_aside(path) as aside, aside.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def write_evaluation(self, evaluation: dict[str, Any]) -> Path:
+        """Writes evaluation.json and returns its path."""
+        return self._write_json("evaluation.json", evaluation)
+
+    def evaluation(self) -> dict[str, Any] | None:
+        """Reads evaluation.json, or returns None if the run has not been scored."""
+        path = self.path / "evaluation.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def _write_json(self, name: str, content: dict[str, Any]) -> Path:
+        path = self.path / name
+        with written_aside(path) as aside:
+            aside.write_text(json.dumps(content, indent=2) + "\n")
+        return path
+
+    @staticmethod
+    def _recovered(path: Path) -> Path:
+        """Brings back a folder if a kill fell between the two renames that replace it."""
+        replaced = path.with_name(path.name + ".replaced")
+        if replaced.exists() and not path.exists():
+            replaced.rename(path)
+        return path
+
+
+def _plain(value: Any) -> Any:
+    """Turns dataclasses and tuples into what safe YAML knows."""
+    if dataclasses.is_dataclass(value):
+        return {key.name: _plain(getattr(value, key.name)) for key in dataclasses.fields(value)}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _environment() -> dict[str, Any]:
+    """Describes the machine, the versions, the code's revision and the command."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    revision = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = None  # a clone that is run without being installed
+    return {
+        "python": platform.python_version(),
+        "versions": versions,
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "git_revision": revision or None,
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        found = re.search(r"model name\s*: (.*)", information.read_text())
+        if found:
+            return found[1]
+    return platform.processor() or platform.machine()
