@@ -163,7 +163,9 @@ def test_every_transition_agrees_with_a_list_of_everything(stack, n_step, shorte
             assert batch.discount_t[i] == pytest.approx(transition["discount_t"], rel=1e-6)
             compared += 1
         assert not expected  # every one was found
-    assert compared > 500
+    # The shortest ring with n_step = 1 has one row a slot to compare at each of the 160 steps, and
+    # about a quarter of those are LAST.
+    assert compared > 160 * NUM_ENVS / 2
 
 
 def test_batch_types():
@@ -385,8 +387,9 @@ def test_capacity_is_rounded_down_to_whole_steps():
     replay = Replay(
         capacity=32, num_envs=3, frame_shape=FRAME_SHAPE, sampler=UniformSampler(), seed=0
     )
+    assert (replay.capacity, len(replay)) == (30, 0)
     play(replay, Games(0), 20)
-    assert len(replay) == 30
+    assert (replay.capacity, len(replay)) == (30, 30)
 
 
 def test_stacks_are_what_the_emulator_gave():

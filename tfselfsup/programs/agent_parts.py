@@ -27,7 +27,7 @@ def seeds(seed: int) -> dict[str, int]:
 
 def make_environment(
     settings: EnvironmentConfig,
-    seed: int,
+    seed: int | tuple[int, ...],
     num_envs: int | None = None,
     repeat_action_probability: float | None = None,
 ) -> AtariEnvironment:

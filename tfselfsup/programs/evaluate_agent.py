@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import typing
 from pathlib import Path
 from typing import Any
@@ -118,17 +117,18 @@ def record(experiment: AgentExperiment, run: RunDirectory) -> Path:
     from tfselfsup.rl import video
 
     seed = parts.seeds(experiment.seed)["evaluation"]
-    environment = parts.make_environment(experiment.environment, seed, num_envs=1)
+    sticky = experiment.evaluation.repeat_action_probability
+    environment = parts.make_environment(experiment.environment, seed, 1, sticky)
     policy, agent_steps = _policy(experiment, run, environment)
-    environment.close()
     path = run.video(agent_steps)
     video.record_game(
-        functools.partial(parts.make_environment, experiment.environment, seed, num_envs=1),
+        environment,
         policy,
         epsilon=experiment.evaluation.epsilon,
         generator=np.random.default_rng(seed),
         path=path,
     )
+    environment.close()
     return path
 
 
@@ -143,7 +143,7 @@ def _policy(experiment: AgentExperiment, run: RunDirectory, environment):
     checkpoint = run.chosen_checkpoint(experiment.evaluation.checkpoint)
     agent = parts.make_agent(experiment, environment)
     checkpointing.load_weights(agent.model, checkpoint)
-    steps = checkpointing.read_state(checkpoint)["progress"]["agent_steps"]
+    steps = checkpointing.agent_steps(checkpoint)
     return parts.make_policy(experiment, agent.model, 0), steps
 
 

@@ -62,8 +62,12 @@ class _Session:
         from tfselfsup.rl import checkpointing, collector, learner, monitoring
 
         seeds = parts.seeds(experiment.seed)
-        # A resumed run plays other games than those it began with.
-        environment = parts.make_environment(experiment.environment, seeds["environment"])
+        checkpoints = run.checkpoints()
+        played = checkpointing.agent_steps(checkpoints[-1]) if checkpoints else 0
+        # With the steps in the seed a resumed run plays other games than those it began with.
+        environment = parts.make_environment(
+            experiment.environment, (seeds["environment"], played)
+        )
         agent = parts.make_agent(experiment, environment)
         replay = parts.make_replay(experiment)
         run.start(experiment)

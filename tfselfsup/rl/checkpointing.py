@@ -87,7 +87,7 @@ class Checkpointer:
         checkpoints = self._run.checkpoints()
         if not checkpoints:
             return Progress()
-        state = read_state(checkpoints[-1])
+        state = _read_state(checkpoints[-1])
         self._tensors.read(str(checkpoints[-1] / "tensors")).assert_existing_objects_matched()
         self._generator.bit_generator.state = state["generator"]
         if self._run.replay.exists():
@@ -105,8 +105,12 @@ class Checkpointer:
         (folder / "state.json").write_text(json.dumps(state))
 
 
-def read_state(checkpoint: Path) -> dict:
-    """Reads a checkpoint's `progress` and `generator`."""
+def agent_steps(checkpoint: Path) -> int:
+    """Reads how many agent steps were played before a checkpoint."""
+    return _read_state(checkpoint)["progress"]["agent_steps"]
+
+
+def _read_state(checkpoint: Path) -> dict:
     return json.loads((checkpoint / "state.json").read_text())
 
 

@@ -94,6 +94,11 @@ class Replay:
         return len(self._ring)
 
     @property
+    def capacity(self) -> int:
+        """Rows there is room for, of all slots."""
+        return self._ring.num_rows
+
+    @property
     def num_startable(self) -> int:
         """Number of transitions that can be sampled."""
         return int(np.count_nonzero(self._startable))

@@ -124,7 +124,7 @@ def train(
         collector.epsilon = progress.epsilon = epsilon_at(steps_before, experiment)
         replay.anneal(steps_before / experiment.total_steps)
         progress.agent_steps += collector.send()
-        if len(replay) >= agent.learning_starts and replay.num_startable >= agent.batch_size:
+        if len(replay) >= min(agent.learning_starts, replay.capacity) and replay.num_startable:
             boundary = steps_before // agent.update_period
             for _ in range(progress.agent_steps // agent.update_period - boundary):
                 yield Updated(learner.update())

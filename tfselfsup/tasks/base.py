@@ -29,10 +29,12 @@ class Task(abc.ABC):
     Attributes:
       min_frames: the fewest frames T the task can work with.
       square: whether height and width must be equal.
+      metric_names: the keys of `metrics`, known before there are any examples.
     """
 
     min_frames: int = 1
     square: bool = False
+    metric_names: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -115,7 +117,8 @@ class Task(abc.ABC):
           examples: what `transform` returned.
 
         Returns:
-          float32 scalars by name, over the examples with a weight above 0; 0 where there are none.
+          float32 scalars by name, one for each of `metric_names`, over the examples with a weight
+          above 0; 0 where there are none.
         """
 
     def invert(self, frames: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -141,6 +144,7 @@ class ClassificationTask(Task):
     """
 
     num_classes: int
+    metric_names = ("accuracy",)
 
     def head(self) -> tf.keras.layers.Layer:
         """Makes a fresh `ClassificationHead` of `num_classes`."""

@@ -1,0 +1,18 @@
+"""Imports every module outside the standard library that the package names."""
+
+import ast
+import importlib
+import sys
+from pathlib import Path
+
+names = set()
+for path in Path("tfselfsup").rglob("*.py"):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+outside = sorted(name for name in names if name.split(".")[0] not in sys.stdlib_module_names)
+for name in outside:
+    importlib.import_module(name)
+print(f"imported {len(outside)} modules: {', '.join(outside)}")
