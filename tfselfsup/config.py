@@ -303,9 +303,23 @@ def experiment_parser(description: str) -> ExperimentParser:
 def experiment_of(parser: ExperimentParser, parsed: Any) -> AgentExperiment:
     """Builds the frozen experiment from what `parser` parsed."""
     settings = parser.instantiate(parsed)
-    return AgentExperiment(
+    experiment = AgentExperiment(
         **{key.name: settings[key.name] for key in dataclasses.fields(AgentExperiment)}
     )
+    return _with_plain_numbers(experiment)
+
+
+def _with_plain_numbers(value: Any) -> Any:
+    """Turns the parser's checked numbers into plain ones: libraries check for the exact type."""
+    if dataclasses.is_dataclass(value):
+        fields = {key.name: getattr(value, key.name) for key in dataclasses.fields(value)}
+        return type(value)(**{name: _with_plain_numbers(item) for name, item in fields.items()})
+    if isinstance(value, tuple):
+        return tuple(_with_plain_numbers(item) for item in value)
+    for number in (bool, int, float):
+        if isinstance(value, number):
+            return number(value)
+    return value
 
 
 def load_experiment(path: str | Path, overrides: tuple[str, ...] = ()) -> AgentExperiment:

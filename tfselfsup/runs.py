@@ -1,4 +1,4 @@
-"""The run directory: the one place that knows a run's files, and writes them whole or not at all."""
+"""The run directory: the one place that knows its files, and writes them whole or not at all."""
 
 from __future__ import annotations
 
@@ -110,7 +110,9 @@ class RunDirectory:
                     )
         self.path.mkdir(parents=True, exist_ok=True)
         with written_aside(self._config) as aside:
-            aside.write_text(yaml.safe_dump(_plain(experiment), sort_keys=False))
+            # By way of JSON, which turns tuples and checked numbers into what safe YAML knows.
+            plain = json.loads(json.dumps(dataclasses.asdict(experiment)))
+            aside.write_text(yaml.safe_dump(plain, sort_keys=False))
         self._write_json("environment.json", _environment())
 
     def experiment(self) -> config.AgentExperiment:
@@ -216,13 +218,6 @@ class RunDirectory:
         if replaced.exists() and not path.exists():
             replaced.rename(path)
         return path
-
-
-def _plain(value: Any) -> Any:
-    """Turns dataclasses and tuples into what safe YAML knows."""
-    if dataclasses.is_dataclass(value):
-        return {key.name: _plain(getattr(value, key.name)) for key in dataclasses.fields(value)}
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _environment() -> dict[str, Any]:

@@ -204,7 +204,7 @@ def test_the_colour_emulator_plays_the_same_game(frame_skip, noop_max, sticky):
         frame_skip=frame_skip,
         noop_max=noop_max,
         repeat_action_probability=sticky,
-        max_episode_steps=150,
+        max_episode_steps=400,
     )
     screen = environment.colour_emulator()
     frames, info = screen.reset(seed=environment.seeds[:1])
@@ -212,7 +212,7 @@ def test_the_colour_emulator_plays_the_same_game(frame_skip, noop_max, sticky):
     assert (frames[..., 0] != frames[..., 2]).any()
     environment.reset()
     rewards = 0
-    for action in random_actions(environment, 150):
+    for action in random_actions(environment, 400):
         step = environment.step(action)
         reward, ended = 0, False
         for _ in range(frame_skip):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -13,7 +14,7 @@ from tf_agents.specs import tensor_spec
 from tfselfsup import tasks
 from tfselfsup.config import AgentConfig, AgentExperiment, EnvironmentConfig
 from tfselfsup.models import heads, multi_head
-from tfselfsup.rl import collector, evaluation, objectives, replay, samplers
+from tfselfsup.rl import collector, evaluation, learner, objectives, replay, samplers
 from tfselfsup.rl.agent import SelfSupervisedDqnAgent
 from tfselfsup.rl.environments import AtariEnvironment
 
@@ -96,9 +97,30 @@ def make_agent(
         tasks=tasks_found,
         double_q=settings.double_q,
         gamma=settings.gamma,
-        target_update_period=max(1, settings.target_update_period // settings.update_period),
+        target_update_period=target_period(settings),
         clip_gradients=gradient_clipper(settings),
         seed=seeds(experiment.seed)["tasks"],
+    )
+
+
+def target_period(settings: AgentConfig) -> int:
+    """Returns the updates between copies to the target network."""
+    return max(1, settings.target_update_period // settings.update_period)
+
+
+def make_learner(
+    experiment: AgentExperiment, agent: SelfSupervisedDqnAgent, memory: replay.Replay
+) -> learner.Learner:
+    """Makes what updates the agent: as many updates at once as one step of all games is worth."""
+    settings = experiment.agent
+    due = max(1, experiment.environment.num_envs // settings.update_period)
+    return learner.Learner(
+        agent,
+        memory,
+        settings.batch_size,
+        # The largest group that does not step over a copy to the target network.
+        group=math.gcd(due, target_period(settings)),
+        uses_weights=experiment.replay.sampling == "prioritised",
     )
 
 

@@ -59,15 +59,13 @@ class _Session:
         import numpy as np
 
         from tfselfsup.programs import agent_parts as parts
-        from tfselfsup.rl import checkpointing, collector, learner, monitoring
+        from tfselfsup.rl import checkpointing, collector, monitoring
 
         seeds = parts.seeds(experiment.seed)
         checkpoints = run.checkpoints()
         played = checkpointing.agent_steps(checkpoints[-1]) if checkpoints else 0
         # With the steps in the seed a resumed run plays other games than those it began with.
-        environment = parts.make_environment(
-            experiment.environment, (seeds["environment"], played)
-        )
+        environment = parts.make_environment(experiment.environment, (seeds["environment"], played))
         agent = parts.make_agent(experiment, environment)
         replay = parts.make_replay(experiment)
         run.start(experiment)
@@ -88,12 +86,7 @@ class _Session:
             clip_rewards=experiment.agent.clip_rewards,
             life_loss_ends_episode=experiment.agent.life_loss_ends_episode,
         )
-        self._learner = learner.Learner(
-            agent,
-            replay,
-            experiment.agent.batch_size,
-            uses_weights=experiment.replay.sampling == "prioritised",
-        )
+        self._learner = parts.make_learner(experiment, agent, replay)
         recent = monitoring.RecentMetrics()
         run.rewind_metrics(self._progress.agent_steps)
         self._listeners = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -139,20 +139,54 @@ class SelfSupervisedDqnAgent(dqn_agent.DqnAgent):
         return [v for v in self.model.trainable_weights if id(v) not in others]
 
     def _compute_next_q_values(self, next_time_steps: ts.TimeStep, info) -> tf.Tensor:
-        """Returns the target network's value of the next greedy action, float32 [B]."""
+        """Returns the next greedy actions' values, float32 [B]; TF-Agents' `loss` calls it."""
         del info
-        observation = next_time_steps.observation
-        target_q, _ = self._target_q_network(observation)
+        target_q, _ = self._target_q_network(next_time_steps.observation)
+        return self._next_values(next_time_steps.observation, target_q)
+
+    def _next_values(self, observation: tf.Tensor, target_q: tf.Tensor) -> tf.Tensor:
+        """Takes each next greedy action's value, float32 [B], from `target_q` [B, num_actions]."""
         chooser = self._q_network(observation)[0] if self._double_q else target_q
         return tf.gather(target_q, tf.argmax(chooser, axis=-1), batch_dims=1)
 
+    def train_several(
+        self, minibatches: Sequence[tuple[Transition, tf.Tensor | None]]
+    ) -> list[tf_agent.LossInfo]:
+        """Takes one update after the other, as `train` on each would.
+
+        The target network does not change meanwhile, so that it values all minibatches in one pass,
+        which is faster than one for each.
+
+        Args:
+            minibatches: Transitions and importance weights of each update, equally many in each.
+                The number of updates divides the target network's period, and the updates taken
+                before are a multiple of it; or the copy would come too late for some of them.
+
+        Returns:
+            What `train` returns for each.
+        """
+        next_observations = [transition.next_time_step.observation for transition, _ in minibatches]
+        target_q, _ = self._target_q_network(tf.concat(next_observations, axis=0))
+        infos = []
+        for (transition, weights), its_target_q in zip(
+            minibatches, tf.split(target_q, len(minibatches)), strict=True
+        ):
+            infos.append(self._update(transition, weights, its_target_q))
+        return infos
+
     def _train(self, experience: Transition, weights: tf.Tensor | None) -> tf_agent.LossInfo:
-        """Takes the gradient steps of one update on a batch of transitions."""
+        """Takes one update on a batch of transitions; TF-Agents' `train` calls it."""
+        return self.train_several([(experience, weights)])[0]
+
+    def _update(
+        self, experience: Transition, weights: tf.Tensor | None, target_q: tf.Tensor
+    ) -> tf_agent.LossInfo:
+        """Takes the gradient steps of one update; `target_q` [B, num_actions] values s_tpn."""
         update = self.train_step_counter.value()
         seed = tf.stack([self._seed, tf.cast(update, tf.int32)])
         report: dict[str, tf.Tensor] = {}
         for step in self.gradient_steps:
-            take = functools.partial(self._take, step, experience, weights, seed)
+            take = functools.partial(self._take, step, experience, weights, target_q, seed)
             if not step.always:
                 batch_size = tf.shape(experience.action_step.action)[0]
                 take = functools.partial(_take_or_skip, step.taken_at(update), take, batch_size)
@@ -164,7 +198,12 @@ class SelfSupervisedDqnAgent(dqn_agent.DqnAgent):
         return tf_agent.LossInfo(loss, UpdateInfo(td_error, report))
 
     def _take(
-        self, step: GradientStep, experience: Transition, weights: tf.Tensor | None, seed: tf.Tensor
+        self,
+        step: GradientStep,
+        experience: Transition,
+        weights: tf.Tensor | None,
+        target_q: tf.Tensor,
+        seed: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         """Takes one gradient step and returns what it measured."""
         report: dict[str, tf.Tensor] = {}
@@ -174,7 +213,7 @@ class SelfSupervisedDqnAgent(dqn_agent.DqnAgent):
             total = tf.constant(0.0)
             for index, (name, weight) in enumerate(step.weights.items()):
                 if name == Q:
-                    loss, measured = self._q_loss(experience, weights)
+                    loss, measured = self._q_loss(experience, weights, target_q)
                 else:
                     loss, measured = self._task_loss(name, experience, seed + [0, index])
                 report |= {f"loss/{name}": loss, **measured}
@@ -185,14 +224,14 @@ class SelfSupervisedDqnAgent(dqn_agent.DqnAgent):
         return report
 
     def _q_loss(
-        self, experience: Transition, weights: tf.Tensor | None
+        self, experience: Transition, weights: tf.Tensor | None, target_q: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns the mean of the weighted TD losses, and what is worth reporting of them."""
         time_steps, policy_steps, next_time_steps = experience
         q_t = self._compute_q_values(time_steps, policy_steps.action, training=True)
         td_loss, td_error = self._td_loss(
             q_t,
-            self._compute_next_q_values(next_time_steps, policy_steps.info),
+            self._next_values(next_time_steps.observation, target_q),
             next_time_steps.reward,
             self._gamma * next_time_steps.discount,
         )

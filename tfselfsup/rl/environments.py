@@ -65,7 +65,7 @@ class AtariEnvironment(py_environment.PyEnvironment):
     starts the sequence of games anew, from the seed.
 
     Attributes:
-        seeds: int32 [N], the emulator's seed of each slot. Slot i has the same for every `num_envs`.
+        seeds: int32 [N], the emulator's seed of each slot; slot i's is the same for every N.
         frame_skip: Emulator frames per agent step.
     """
 
@@ -91,10 +91,10 @@ class AtariEnvironment(py_environment.PyEnvironment):
                 instance (seed, agent steps so far) where a resumed run is not to repeat its games.
             noop_max: Emulator frames without action at a game's start: fewer than this, at random.
             frame_skip: Emulator frames an action is repeated for.
-            repeat_action_probability: Probability, at each emulator frame, that the frame before's
-                action is used instead (sticky actions; 0.25 in Machado et al. 2018).
-            max_episode_steps: Agent steps after which a game is cut off; 27,000 of 4 frames are half
-                an hour of play.
+            repeat_action_probability: Probability, at each emulator frame, that the action of the
+                frame before is used instead (sticky actions; 0.25 in Machado et al. 2018).
+            max_episode_steps: Agent steps after which a game is cut off; 27,000 of 4 frames are
+                half an hour of play.
             num_threads: Threads of the emulator; 0 takes as many as there are cores.
             full_action_space: All 18 actions instead of those the game knows.
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tfselfsup.config import AgentExperiment
+from tfselfsup.config import AgentConfig, AgentExperiment
 from tfselfsup.rl.collector import Collector, Episode
 from tfselfsup.rl.learner import Learner
 from tfselfsup.rl.replay import Replay
@@ -21,6 +21,7 @@ class Progress:
     Attributes:
         agent_steps: Steps played, over all games side by side.
         updates: Updates taken.
+        updates_due: Updates that wait until there is a group of them.
         episodes: Games finished.
         seconds: Time spent, over all sessions of the run.
         epsilon: Probability of a random action at the last step.
@@ -30,6 +31,7 @@ class Progress:
 
     agent_steps: int = 0
     updates: int = 0
+    updates_due: int = 0
     episodes: int = 0
     seconds: float = 0.0
     epsilon: float = 1.0
@@ -92,6 +94,11 @@ def epsilon_at(agent_steps: int, experiment: AgentExperiment) -> float:
     return schedule.epsilon_initial + share * (schedule.epsilon_final - schedule.epsilon_initial)
 
 
+def updates_between(steps_before: int, steps_now: int, agent: AgentConfig) -> int:
+    """Counts the updates that fall due between two numbers of agent steps."""
+    return steps_now // agent.update_period - steps_before // agent.update_period
+
+
 def train(
     experiment: AgentExperiment,
     collector: Collector,
@@ -125,9 +132,10 @@ def train(
         replay.anneal(steps_before / experiment.total_steps)
         progress.agent_steps += collector.send()
         if len(replay) >= min(agent.learning_starts, replay.capacity) and replay.num_startable:
-            boundary = steps_before // agent.update_period
-            for _ in range(progress.agent_steps // agent.update_period - boundary):
-                yield Updated(learner.update())
+            progress.updates_due += updates_between(steps_before, progress.agent_steps, agent)
+            while progress.updates_due >= learner.group:
+                yield from map(Updated, learner.update())
+                progress.updates_due -= learner.group
             progress.updates = learner.updates
         for episode in collector.receive():
             progress.add(episode)

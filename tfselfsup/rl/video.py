@@ -1,11 +1,12 @@
 """A played game as an mp4, in colour, every frame the emulator draws."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
+from ale_py.vector_env import AtariVectorEnv
 
 from tfselfsup.rl.environments import AtariEnvironment
 from tfselfsup.rl.evaluation import Act, epsilon_greedy
@@ -47,16 +48,37 @@ def record_game(
     writer = cv2.VideoWriter(str(partial), cv2.VideoWriter_fourcc(*"mp4v"), FRAMES_PER_SECOND, size)
     if not writer.isOpened():
         raise OSError(f"expected a folder to write a video to, cannot write {path}")
-
-    def write(frame: np.ndarray) -> None:
-        large = cv2.resize(frame, size, interpolation=cv2.INTER_NEAREST)
-        writer.write(cv2.cvtColor(large, cv2.COLOR_RGB2BGR))
-
+    score = 0.0
     try:
-        score = _play(environment, screen, act, epsilon, generator, write)
+        for frame, reward in _play(environment, screen, act, epsilon, generator):
+            large = cv2.resize(frame, size, interpolation=cv2.INTER_NEAREST)
+            writer.write(cv2.cvtColor(large, cv2.COLOR_RGB2BGR))
+            score += reward
         writer.release()
         os.replace(partial, path)
     finally:
         writer.release()
         partial.unlink(missing_ok=True)
     return score
+
+
+def _play(
+    environment: AtariEnvironment,
+    screen: AtariVectorEnv,
+    act: Act,
+    epsilon: float,
+    generator: np.random.Generator,
+) -> Iterator[tuple[np.ndarray, float]]:
+    """Plays a game; yields every frame, uint8 [H, W, 3], and the raw reward that came with it."""
+    frames, _ = screen.reset(seed=environment.seeds[:1])
+    yield frames[0, 0], 0.0
+    first_slot = np.array([0])
+    time_step = environment.reset()
+    while not time_step.is_last()[0]:
+        actions = epsilon_greedy(environment, act, first_slot, epsilon=epsilon, generator=generator)
+        time_step = environment.step(actions)
+        for _ in range(environment.frame_skip):
+            frames, reward, terminated, truncated, _ = screen.step(actions[:1])
+            yield frames[0, 0], float(reward[0])
+            if terminated[0] or truncated[0]:
+                return
