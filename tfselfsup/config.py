@@ -13,7 +13,7 @@ import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import (
@@ -23,6 +23,8 @@ from jsonargparse.typing import (
     PositiveFloat,
     PositiveInt,
 )
+
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True)
@@ -242,6 +244,21 @@ class AgentExperiment:
     runtime: RuntimeConfig = RuntimeConfig()
 
 
+@dataclass(frozen=True)
+class Reproduction:
+    """Several experiments, each with several seeds.
+
+    Attributes:
+        experiments: Names of experiments such as ``atari/fast_dqn``, or YAML files.
+        seeds: Seeds of each experiment.
+        overrides: Dotted settings that replace those of every experiment.
+    """
+
+    experiments: tuple[str, ...]
+    seeds: tuple[NonNegativeInt, ...] = (0,)
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+
 def named_configs() -> Path:
     """Returns the folder of the named experiments: the clone's, or the installed package's."""
     package = Path(__file__).parent
@@ -302,11 +319,15 @@ def experiment_parser(description: str) -> ExperimentParser:
 
 def experiment_of(parser: ExperimentParser, parsed: Any) -> AgentExperiment:
     """Builds the frozen experiment from what `parser` parsed."""
+    return built(AgentExperiment, parser, parsed)
+
+
+def built(kind: type[Settings], parser: ExperimentParser, parsed: Any) -> Settings:
+    """Builds a frozen dataclass whose fields are options of `parser` from what it parsed."""
     settings = parser.instantiate(parsed)
-    experiment = AgentExperiment(
-        **{key.name: settings[key.name] for key in dataclasses.fields(AgentExperiment)}
+    return _with_plain_numbers(
+        kind(**{key.name: settings[key.name] for key in dataclasses.fields(kind)})
     )
-    return _with_plain_numbers(experiment)
 
 
 def _with_plain_numbers(value: Any) -> Any:

@@ -201,9 +201,21 @@ class RunDirectory:
         return self._write_json("evaluation.json", evaluation)
 
     def evaluation(self) -> dict[str, Any] | None:
-        """Reads evaluation.json, or returns None if the run has not been scored."""
+        """Reads evaluation.json, or returns None if the run has not been scored.
+
+        Raises:
+            ValueError: If the file does not hold a JSON object.
+        """
         path = self.path / "evaluation.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            evaluation = json.loads(path.read_text())
+        except ValueError:
+            evaluation = None
+        if not isinstance(evaluation, dict):
+            raise ValueError(f"expected a JSON object in {path}; score the run again")
+        return evaluation
 
     def _write_json(self, name: str, content: dict[str, Any]) -> Path:
         path = self.path / name

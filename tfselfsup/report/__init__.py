@@ -1,0 +1,1 @@
+"""Tables and figures from run directories. Reads files only and never imports TensorFlow."""
