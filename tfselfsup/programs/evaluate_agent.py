@@ -155,7 +155,7 @@ def _describe(experiment: AgentExperiment, agent_steps: int, scores) -> dict[str
     return {
         "kind": "agent",
         "agent": agent_name(agent),
-        "task": [task.name for task in agent.tasks] or None,
+        "task": "+".join(task.name for task in agent.tasks) or None,
         "mode": agent.mode if agent.tasks else None,
         "game": experiment.environment.game,
         "seed": experiment.seed,
