@@ -198,7 +198,7 @@ class LoggingConfig:
     period: PositiveInt = 5_000  # agent steps
     checkpoint_period: NonNegativeInt = 25_000  # agent steps
     keep_checkpoints: PositiveInt = 2
-    replay_period: NonNegativeInt = 100_000  # agent steps
+    replay_period: NonNegativeInt = 50_000  # agent steps
     histograms: bool = False
 
 

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tfselfsup.config import RuntimeConfig
 
@@ -34,6 +35,25 @@ def start_tensorflow(runtime: RuntimeConfig) -> None:
         import tf_agents.agents  # noqa: F401
     tf.config.threading.set_intra_op_parallelism_threads(runtime.intra_op_threads)
     tf.config.threading.set_inter_op_parallelism_threads(runtime.inter_op_threads)
+
+
+def warn_of_slow_precision(precision: str) -> None:
+    """Warns where bfloat16 is slower than float32: on a processor that has to emulate it.
+
+    Args:
+        precision: `float32` or `mixed_bfloat16`.
+    """
+    import tensorflow as tf
+
+    processor = Path("/proc/cpuinfo")
+    if precision == "float32" or tf.config.list_physical_devices("GPU") or not processor.exists():
+        return
+    if not re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", processor.read_text()):
+        print(
+            "warning: this processor has no bfloat16 arithmetic, so that it is slow; "
+            "--network.precision float32 is faster",
+            file=sys.stderr,
+        )
 
 
 @contextmanager

@@ -6,7 +6,12 @@ import signal
 from collections.abc import Callable
 
 from tfselfsup.config import AgentExperiment, experiment_of, experiment_parser
-from tfselfsup.programs.startup import fail, start_tensorflow, user_mistakes
+from tfselfsup.programs.startup import (
+    fail,
+    start_tensorflow,
+    user_mistakes,
+    warn_of_slow_precision,
+)
 from tfselfsup.runs import RunDirectory
 
 
@@ -30,6 +35,7 @@ def train(experiment: AgentExperiment, run: RunDirectory) -> None:
         run: Where everything is written.
     """
     start_tensorflow(experiment.runtime)
+    warn_of_slow_precision(experiment.network.precision)
     if experiment.agent.kind == "random":
         with user_mistakes():
             _check_game(experiment)
@@ -43,7 +49,11 @@ def train(experiment: AgentExperiment, run: RunDirectory) -> None:
         session.run_to_end()
     except NonFiniteLossError as error:
         good = [str(path) for path in run.checkpoints()[-1:]]
-        fail(f"{error}; the last good checkpoint is {good[0] if good else 'none'}", status=1)
+        fail(
+            f"{error}, after {session.agent_steps} agent steps; "
+            f"the last good checkpoint is {good[0] if good else 'none'}",
+            status=1,
+        )
 
 
 def _check_game(experiment: AgentExperiment) -> None:
@@ -108,6 +118,11 @@ class _Session:
             self._checkpointer,
             monitoring.ProgressBar(experiment.total_steps, self._progress),
         )
+
+    @property
+    def agent_steps(self) -> int:
+        """Agent steps played so far."""
+        return self._progress.agent_steps
 
     def run_to_end(self) -> None:
         """Trains until the last step, or until Ctrl-C."""

@@ -12,8 +12,12 @@ from tfselfsup.rl.objectives import Q
 from tfselfsup.rl.replay import Batch, Replay
 
 
+# Metrics that must be finite, and what they are called in the message if one is not.
+WATCHED = {"loss": "loss", "gradient_norm": "gradient of the loss"}
+
+
 class NonFiniteLossError(ArithmeticError):
-    """A loss became infinite or not a number."""
+    """A loss or its gradient became infinite or not a number."""
 
 
 class Learner:
@@ -62,8 +66,8 @@ class Learner:
             For each update the metrics of the losses it trained, by name.
 
         Raises:
-            NonFiniteLossError: If a loss is infinite or not a number; names the update and the
-                loss.
+            NonFiniteLossError: If a loss or its gradient is infinite or not a number; names the
+                update and the loss.
         """
         batches = self._next.result() if self._next else self._sample()
         self._next = self._sampler.submit(self._sample)
@@ -92,10 +96,11 @@ class Learner:
         return {name: value for name, value in metrics.items() if not np.isnan(value)}
 
     def _check(self, metrics: dict[str, float]) -> None:
+        """Stops at a loss that is not finite, or at a gradient, which would spoil the weights."""
         for name, value in metrics.items():
-            kind, _, loss = name.partition("/")
-            trained = kind == "loss" and self._agent.trains_at(loss, self.updates)
-            if trained and not np.isfinite(value):
+            kind, _, losses = name.partition("/")
+            watched = kind in WATCHED and self._agent.trains_at(losses.split("+")[0], self.updates)
+            if watched and not np.isfinite(value):
                 raise NonFiniteLossError(
-                    f"loss '{loss}' became {value} at update {self.updates + 1}"
+                    f"the {WATCHED[kind]} '{losses}' became {value} at update {self.updates + 1}"
                 )
