@@ -155,6 +155,24 @@ def make_replay(experiment: AgentExperiment) -> replay.Replay:
     )
 
 
+def make_collector(
+    experiment: AgentExperiment,
+    environment: AtariEnvironment,
+    memory: replay.Replay,
+    policy: collector.GreedyPolicy,
+    generator: np.random.Generator,
+) -> collector.Collector:
+    """Makes what plays the games and fills the memory."""
+    return collector.Collector(
+        environment,
+        memory,
+        policy,
+        generator,
+        clip_rewards=experiment.agent.clip_rewards,
+        life_loss_ends_episode=experiment.agent.life_loss_ends_episode,
+    )
+
+
 def make_policy(
     experiment: AgentExperiment, model: tf.keras.Model | None, num_actions: int
 ) -> collector.GreedyPolicy:

@@ -69,7 +69,7 @@ class _Session:
         import numpy as np
 
         from tfselfsup.programs import agent_parts as parts
-        from tfselfsup.rl import checkpointing, collector, monitoring
+        from tfselfsup.rl import checkpointing, collector
 
         seeds = parts.seeds(experiment.seed)
         checkpoints = run.checkpoints()
@@ -77,47 +77,46 @@ class _Session:
         # With the steps in the seed a resumed run plays other games than those it began with.
         environment = parts.make_environment(experiment.environment, (seeds["environment"], played))
         agent = parts.make_agent(experiment, environment)
-        replay = parts.make_replay(experiment)
-        run.start(experiment)
-        generator = np.random.default_rng(seeds["exploration"])
         policy = collector.greedy_policy(agent.model)
-        self._checkpointer = checkpointing.Checkpointer(
-            run, experiment.logging, agent, replay, generator
-        )
-        self._progress = self._checkpointer.restore()
+        generator = np.random.default_rng(seeds["exploration"])
         self._experiment = experiment
         self._run = run
-        self._replay = replay
-        self._collector = collector.Collector(
-            environment,
-            replay,
-            policy,
-            generator,
-            clip_rewards=experiment.agent.clip_rewards,
-            life_loss_ends_episode=experiment.agent.life_loss_ends_episode,
+        self._replay = parts.make_replay(experiment)
+        run.start(experiment)
+        self._checkpointer = checkpointing.Checkpointer(
+            run, experiment.logging, agent, self._replay, generator
         )
-        self._learner = parts.make_learner(experiment, agent, replay)
-        recent = monitoring.RecentMetrics()
+        self._progress = self._checkpointer.restore()
         run.rewind_metrics(self._progress.agent_steps)
-        self._listeners = (
-            recent,
-            monitoring.LearningCurve(
-                experiment.evaluation.curve_period,
-                _short_evaluation(experiment, policy),
-                recent,
-                self._checkpointer.save_best,
-                best_score=_best_score(run),
-            ),
-            monitoring.MetricsWriter(
-                run,
-                experiment.logging.period,
-                recent,
-                agent.metric_names,
-                agent.model if experiment.logging.histograms else None,
-            ),
-            self._checkpointer,
-            monitoring.ProgressBar(experiment.total_steps, self._progress),
+        self._collector = parts.make_collector(
+            experiment, environment, self._replay, policy, generator
         )
+        self._learner = parts.make_learner(experiment, agent, self._replay)
+        self._listeners = self._make_listeners(agent, policy)
+
+    def _make_listeners(self, agent, policy) -> tuple[Callable, ...]:
+        """Makes what consumes the events, in the order in which each event reaches them."""
+        from tfselfsup.rl import monitoring
+
+        settings = self._experiment
+        recent = monitoring.RecentMetrics()
+        learning_curve = monitoring.LearningCurve(
+            settings.evaluation.curve_period,
+            _short_evaluation(settings, policy),
+            recent,
+            self._checkpointer.save_best,
+            best_score=_best_score(self._run),
+        )
+        metrics_writer = monitoring.MetricsWriter(
+            self._run,
+            settings.logging.period,
+            recent,
+            agent.metric_names,
+            agent.model if settings.logging.histograms else None,
+        )
+        # The checkpoint comes after the row of its step: a resumed run begins with the next row.
+        progress_bar = monitoring.ProgressBar(settings.total_steps, self._progress)
+        return recent, learning_curve, metrics_writer, self._checkpointer, progress_bar
 
     @property
     def agent_steps(self) -> int:

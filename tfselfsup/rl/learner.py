@@ -11,7 +11,6 @@ from tfselfsup.rl.agent import SelfSupervisedDqnAgent, UpdateInfo, transition_of
 from tfselfsup.rl.objectives import Q
 from tfselfsup.rl.replay import Batch, Replay
 
-
 # Metrics that must be finite, and what they are called in the message if one is not.
 WATCHED = {"loss": "loss", "gradient_norm": "gradient of the loss"}
 

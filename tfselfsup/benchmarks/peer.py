@@ -1,0 +1,58 @@
+"""A peer library that trains in a process of its own, an interval at a time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+SCRIPT = Path(__file__).with_name("stable_baselines3_dqn.py")
+
+
+class Peer:
+    """Stable-Baselines3's DQN, idle between the intervals that it is asked for."""
+
+    def __init__(self, python: str, settings: dict[str, Any]):
+        """Starts the process and waits until it is warm.
+
+        Args:
+            python: The interpreter of a virtual environment with the peer in it.
+            settings: What the script of the peer takes.
+
+        Raises:
+            ValueError: If there is no such interpreter, or it cannot run the peer.
+        """
+        try:
+            self._process = subprocess.Popen(
+                [python, str(SCRIPT), json.dumps(settings)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        except OSError as error:
+            raise ValueError(f"expected a Python interpreter in --peer_python: {error}") from error
+        self._wait_for("ready")
+
+    def seconds(self, agent_steps: int) -> float:
+        """Trains for some agent steps and returns the seconds they took."""
+        self._process.stdin.write(f"{agent_steps}\n")
+        self._process.stdin.flush()
+        return float(self._answer())
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.communicate()
+
+    def _wait_for(self, word: str) -> None:
+        while self._answer() != word:
+            continue
+
+    def _answer(self) -> str:
+        line = self._process.stdout.readline()
+        if not line:
+            _, errors = self._process.communicate()
+            reason = (errors.strip().splitlines() or ["no message"])[-1]
+            raise ValueError(f"the peer ended: {reason}; install it as docs/performance.md says")
+        return line.strip()
