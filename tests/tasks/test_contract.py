@@ -103,6 +103,13 @@ def test_shapes_and_dtypes(name, domain):
 
 
 @on_each_domain
+def test_frames_that_are_not_bytes_are_refused(name, domain):
+    with pytest.raises(ValueError) as error:
+        tasks.get(name).transform(_frames(domain).astype(np.float32), SEED)
+    _one_line(error, repr(name), "uint8", "float32")
+
+
+@on_each_domain
 def test_the_seed_decides(name, domain):
     task, frames = tasks.get(name), _frames(domain)
     first = task.transform(frames, SEED)

@@ -68,6 +68,22 @@ class Task(abc.ABC):
                 "crop or resize the frames to a square"
             )
 
+    def check_batch(self, frames: tf.Tensor) -> None:
+        """Checks that the task can be asked on this batch.
+
+        Args:
+          frames: what `transform` is given.
+
+        Raises:
+          ValueError: the frames are not uint8, or their shape is not what the task needs.
+        """
+        if frames.dtype != tf.uint8:
+            raise ValueError(
+                f"task {self.name!r} needs uint8 frames, got {tf.as_dtype(frames.dtype).name}; "
+                "hand over the frames before they are scaled"
+            )
+        self.check(frames.shape[1:])
+
     @abc.abstractmethod
     def transform(self, frames: tf.Tensor, seed: tf.Tensor) -> Examples:
         """Asks the task's question: changes frames at random and notes the answer.
@@ -83,7 +99,7 @@ class Task(abc.ABC):
           The examples; their frames keep rank, dtype and C.
 
         Raises:
-          ValueError: the frames are not what the task needs; see `check`.
+          ValueError: the frames are not what the task needs; see `check_batch`.
         """
 
     @abc.abstractmethod

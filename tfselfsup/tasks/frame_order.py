@@ -49,7 +49,8 @@ class FrameOrder(ClassificationTask):
         Raises:
           ValueError: `classes` is something else.
         """
-        if classes not in tuple(_CLASSES):
+        # 12.0 equals 12, and would only fail later, as a shape.
+        if type(classes) is not int or classes not in _CLASSES:
             raise ValueError(
                 f"option 'classes' of task 'frame_order' must be one of "
                 f"{', '.join(map(str, _CLASSES))}, got {classes!r}"
@@ -68,7 +69,7 @@ class FrameOrder(ClassificationTask):
 
     def transform(self, frames: tf.Tensor, seed: tf.Tensor) -> Examples:
         """Permutes the frames; see `Task.transform`."""
-        self.check(frames.shape[1:])
+        self.check_batch(frames)
         drawn = tf.random.stateless_uniform(
             tf.shape(frames)[:1], seed, maxval=2 * self.num_classes, dtype=tf.int32
         )
@@ -77,7 +78,7 @@ class FrameOrder(ClassificationTask):
         return Examples(permuted, drawn // 2, tf.cast(_has_an_order(frames), tf.float32))
 
     def invert(self, frames: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Sorts the frames, forwards or backwards; see `Task.invert`."""
+        """Undoes either order of the class; see `Task.invert`."""
         inverses = tf.gather(tf.argsort(self.orders), targets)
         return tuple(
             tf.gather(frames, inverse, batch_dims=1) for inverse in tf.unstack(inverses, axis=1)

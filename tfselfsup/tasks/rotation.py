@@ -21,7 +21,7 @@ class Rotation(ClassificationTask):
 
     def transform(self, frames: tf.Tensor, seed: tf.Tensor) -> Examples:
         """Turns the frames; see `Task.transform`."""
-        self.check(frames.shape[1:])
+        self.check_batch(frames)
         targets = tf.random.stateless_uniform(
             tf.shape(frames)[:1], seed, maxval=self.num_classes, dtype=tf.int32
         )
