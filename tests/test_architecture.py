@@ -15,6 +15,7 @@ PACKAGE = ROOT / "tfselfsup"
 # In the order data flows; the first two are modules, the others folders.
 ROOMS = (
     "config",
+    "command_line",
     "runs",
     "tasks",
     "models",

@@ -1,21 +1,16 @@
 """The settings of every experiment, as frozen dataclasses.
 
-The defaults are those of the original study's agents. YAML files in ``configs/`` and dotted
-command-line options override them. Nothing here imports TensorFlow, so that every program answers
-``--help`` at once.
+The defaults are those of the original study's agents. `tfselfsup.command_line` reads YAML files and
+command-line options that override them. Nothing here imports TensorFlow, so that every program
+answers ``--help`` at once.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import re
-import sys
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, Literal
 
-from jsonargparse import ArgumentParser
 from jsonargparse.typing import (
     ClosedUnitInterval,
     NonNegativeFloat,
@@ -24,7 +19,9 @@ from jsonargparse.typing import (
     PositiveInt,
 )
 
-Settings = TypeVar("Settings")
+# What an option of a task, or an overridden setting, may be. Not `Any`: of such a value the parser
+# would make whatever class it names, and a file of settings may come from anybody.
+Scalar = bool | int | float | str
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ class TaskConfig:
 
     name: str
     weight: NonNegativeFloat = 1.0
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Scalar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -256,105 +253,7 @@ class Reproduction:
 
     experiments: tuple[str, ...]
     seeds: tuple[NonNegativeInt, ...] = (0,)
-    overrides: dict[str, Any] = field(default_factory=dict)
-
-
-def named_configs() -> Path:
-    """Returns the folder of the named experiments: the clone's, or the installed package's."""
-    package = Path(__file__).parent
-    clone = package.parent / "configs"
-    return clone if (package.parent / "setup.cfg").exists() else package / "configs"
-
-
-def find_config(name: str) -> str:
-    """Resolves a YAML file, or the name of an experiment such as ``atari/fast_dqn``.
-
-    Args:
-        name: A path, or a path below the named experiments with or without ``.yaml``.
-
-    Returns:
-        The path of an existing file, or `name` itself if there is none.
-    """
-    candidates = (Path(name), named_configs() / name, named_configs() / f"{name}.yaml")
-    return next((str(path) for path in candidates if path.is_file()), name)
-
-
-class ExperimentParser(ArgumentParser):
-    """An argument parser whose errors are one line, with exit status 2."""
-
-    def parse_args(self, args: list[str] | None = None, **kwargs):
-        """Parses a command line, in which ``--config`` may name an experiment."""
-        args = list(sys.argv[1:] if args is None else args)
-        for position, (option, value) in enumerate(zip(args, args[1:], strict=False)):
-            if option == "--config":
-                args[position + 1] = find_config(value)
-            elif option.startswith("--config="):
-                args[position] = "--config=" + find_config(option.split("=", 1)[1])
-        return super().parse_args(args, **kwargs)
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Prints what is wrong on one line and exits with status 2."""
-        line = re.sub(r"\s+", " ", message).strip().rstrip(".")
-        line = re.sub(r"<class '(\w+)'>|typing\.", r"\1", line)
-        line = line.replace("Expected a tuple", "Expected a list such as [{name: rotation}]")
-        unknown = re.search(r"(?:does not accept option '|arguments: --)([\w.]+)", line)
-        if unknown:
-            keys = [action.dest for action in self._actions]
-            matches = difflib.get_close_matches(unknown[1], keys, n=3, cutoff=0.4) or [
-                key for key in keys if key.endswith(unknown[1].split(".")[-1])
-            ]
-            line += f". Did you mean {' or '.join(matches)}?" if matches else ". See --help"
-        self.exit(2, f"{self.prog}: error: {line}\n")
-
-
-def experiment_parser(description: str) -> ExperimentParser:
-    """Makes the parser of a program that runs one `AgentExperiment`."""
-    parser = ExperimentParser(description=description, allow_abbrev=False)
-    parser.add_argument(
-        "--config", action="config", help="YAML file, or a name such as atari/fast_dqn"
-    )
-    parser.add_class_arguments(AgentExperiment)
-    return parser
-
-
-def experiment_of(parser: ExperimentParser, parsed: Any) -> AgentExperiment:
-    """Builds the frozen experiment from what `parser` parsed."""
-    return built(AgentExperiment, parser, parsed)
-
-
-def built(kind: type[Settings], parser: ExperimentParser, parsed: Any) -> Settings:
-    """Builds a frozen dataclass whose fields are options of `parser` from what it parsed."""
-    settings = parser.instantiate(parsed)
-    return _with_plain_numbers(
-        kind(**{key.name: settings[key.name] for key in dataclasses.fields(kind)})
-    )
-
-
-def _with_plain_numbers(value: Any) -> Any:
-    """Turns the parser's checked numbers into plain ones: libraries check for the exact type."""
-    if dataclasses.is_dataclass(value):
-        fields = {key.name: getattr(value, key.name) for key in dataclasses.fields(value)}
-        return type(value)(**{name: _with_plain_numbers(item) for name, item in fields.items()})
-    if isinstance(value, tuple):
-        return tuple(_with_plain_numbers(item) for item in value)
-    for number in (bool, int, float):
-        if isinstance(value, number):
-            return number(value)
-    return value
-
-
-def load_experiment(path: str | Path, overrides: tuple[str, ...] = ()) -> AgentExperiment:
-    """Reads an experiment from a YAML file or by its name.
-
-    Args:
-        path: The file, or the name of an experiment.
-        overrides: Command-line options such as ``("--seed", "1")``.
-
-    Returns:
-        The experiment. A file that does not fit ends the program with one line and status 2.
-    """
-    parser = experiment_parser("")
-    return experiment_of(parser, parser.parse_args(["--config", str(path), *overrides]))
+    overrides: dict[str, Scalar] = field(default_factory=dict)
 
 
 def differences(one: Any, other: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:

@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from tfselfsup import config
+from tfselfsup import command_line, config
 
 PACKAGES = ("tensorflow", "tf-agents", "keras", "ale-py", "gymnasium", "numpy", "tfselfsup")
 
@@ -117,7 +117,7 @@ class RunDirectory:
 
     def experiment(self) -> config.AgentExperiment:
         """Reads config.yaml."""
-        return config.load_experiment(self._config)
+        return command_line.load_experiment(self._config)
 
     def checkpoints(self) -> list[Path]:
         """Lists the complete checkpoints, oldest first."""
@@ -153,7 +153,8 @@ class RunDirectory:
 
     def remove_replay(self) -> None:
         """Deletes the snapshot of the replay memory, which only an unfinished run needs."""
-        _remove(self.replay)
+        for ending in ("", ".writing", ".replaced"):
+            _remove(self.path / f"replay{ending}")
 
     def video(self, agent_steps: int) -> Path:
         """Returns the file for a played game."""

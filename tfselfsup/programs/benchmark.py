@@ -1,12 +1,13 @@
-"""Measures the speed of the whole training loop, beside a peer from another environment."""
+"""Measures the speed of the training loop, in turn with a peer, or of the replay memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from tfselfsup import config
-from tfselfsup.config import AgentExperiment, ExperimentParser
+from tfselfsup import command_line, config
+from tfselfsup.command_line import ExperimentParser
+from tfselfsup.config import AgentExperiment
 from tfselfsup.programs.startup import start_tensorflow, user_mistakes
 
 PLAIN = "plain DQN"
@@ -22,6 +23,8 @@ AGENTS = {
     "Sequence, alternate": {"agent.mode": "alternate", "agent.tasks": "[{name: frame_order}]"},
 }
 PRECISIONS = ("float32", "mixed_bfloat16")
+REPLAY_CAPACITIES = (10_000, 100_000, 1_000_000)  # transitions
+REPLAY_NUM_ENVS = (1, 8, 64)
 WARM_UP = 500  # agent steps with updates, before anything is measured
 
 
@@ -49,7 +52,11 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: Command-line arguments; those of the process by default.
     """
     parser = ExperimentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("what", choices=["agents"], help="agents: training loops on Pong")
+    parser.add_argument(
+        "what",
+        choices=["agents", "replay"],
+        help="agents: training loops on Pong; replay: memory and speed of the replay memory",
+    )
     parser.add_argument("--config", action="config", help="YAML file with the options below")
     parser.add_argument("--num_envs", type=config.PositiveInt, default=8, help="games side by side")
     parser.add_argument(
@@ -64,8 +71,39 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_class_arguments(config.RuntimeConfig, "runtime")
     parsed = parser.parse_args(arguments)
-    runtime = config.RuntimeConfig(**vars(parsed.runtime))
-    start_tensorflow(runtime)
+    print({"agents": measure_agents, "replay": measure_replay}[parsed.what](parsed))
+
+
+def measure_replay(_) -> str:
+    """Measures replay memories of several sizes, and returns a table."""
+    from tabulate import tabulate
+
+    from tfselfsup.benchmarks import replay_memory
+    from tfselfsup.rl import samplers
+
+    kinds = {"uniform": samplers.UniformSampler, "prioritised": samplers.PrioritisedSampler}
+    rows = []
+    for capacity in REPLAY_CAPACITIES:
+        for num_envs in REPLAY_NUM_ENVS:
+            for sampling, make_sampler in kinds.items():
+                measured = replay_memory.measure(num_envs, capacity, make_sampler)
+                rows.append(
+                    {
+                        "transitions": f"{capacity:,}",
+                        "games": num_envs,
+                        "sampling": sampling,
+                        "GiB": f"{measured.memory:.3f}",
+                        "append, us a row": f"{measured.append:.1f}",
+                        "sample, ms a minibatch": f"{measured.sample:.2f}",
+                        "priorities, ms a minibatch": f"{measured.update:.2f}",
+                    }
+                )
+    return tabulate(rows, headers="keys", tablefmt="pipe", disable_numparse=True)
+
+
+def measure_agents(parsed) -> str:
+    """Measures the agents of the study in both precisions, and returns a table."""
+    start_tensorflow(config.RuntimeConfig(**vars(parsed.runtime)))
     with user_mistakes():
         peer = _start_peer(parsed.peer_python, parsed.peer_num_envs)
     cases = [
@@ -75,7 +113,7 @@ def main(arguments: list[str] | None = None) -> None:
     ]
     with user_mistakes():
         peer_speeds = _measure(cases, peer, parsed.intervals, parsed.interval_steps)
-    print(_table(cases, peer_speeds))
+    return _table(cases, peer_speeds)
 
 
 def _experiment(agent: str, precision: str, num_envs: int) -> AgentExperiment:
@@ -87,7 +125,7 @@ def _experiment(agent: str, precision: str, num_envs: int) -> AgentExperiment:
         "exploration.epsilon_initial": 0.01,
     } | AGENTS[agent]
     options = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
-    return config.load_experiment("atari/paper_dqn", tuple(options))
+    return command_line.load_experiment("atari/paper_dqn", tuple(options))
 
 
 def _make_case(agent_name: str, precision: str, num_envs: int) -> Case:

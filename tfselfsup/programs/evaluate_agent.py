@@ -7,7 +7,8 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from tfselfsup.config import AgentConfig, AgentExperiment, EvaluationConfig, ExperimentParser
+from tfselfsup.command_line import ExperimentParser
+from tfselfsup.config import AgentConfig, AgentExperiment, EvaluationConfig
 from tfselfsup.programs.startup import start_tensorflow, user_mistakes
 from tfselfsup.runs import RunDirectory
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from tfselfsup.config import ExperimentParser
+from tfselfsup.command_line import ExperimentParser
 from tfselfsup.programs.startup import fail
 from tfselfsup.runs import written_aside
 

@@ -9,8 +9,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfselfsup import config
-from tfselfsup.config import AgentExperiment, ExperimentParser, Reproduction
+from tfselfsup import command_line
+from tfselfsup.command_line import ExperimentParser
+from tfselfsup.config import AgentExperiment, Reproduction
 from tfselfsup.programs.report import write_report
 from tfselfsup.programs.startup import fail, user_mistakes
 from tfselfsup.runs import RunDirectory
@@ -53,7 +54,9 @@ def main(arguments: list[str] | None = None) -> None:
         description=__doc__ + " Only runs what is not there yet.", allow_abbrev=False
     )
     parser.add_argument("--config", action="config", help="YAML file with the options below")
-    presets = sorted(path.stem for path in (config.named_configs() / "reproduce").glob("*.yaml"))
+    presets = sorted(
+        path.stem for path in (command_line.named_configs() / "reproduce").glob("*.yaml")
+    )
     parser.add_argument(
         "--preset", choices=presets, help="a named --config reproduce/PRESET; give it first"
     )
@@ -63,7 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
     parsed = parser.parse_args(_with_preset(arguments, presets))
     out = Path(parsed.out or Path("runs") / (parsed.preset or "reproduction"))
     with user_mistakes():
-        planned = plan(config.built(Reproduction, parser, parsed), out)
+        planned = plan(command_line.built(Reproduction, parser, parsed), out)
         _print_plan(planned)
     if not parsed.dry_run:
         reproduce(planned, out)
@@ -95,11 +98,11 @@ def plan(reproduction: Reproduction, out: Path) -> list[PlannedRun]:
     planned = []
     for name in reproduction.experiments:
         for seed in reproduction.seeds:
-            options = ("--config", config.find_config(name), *overrides, "--seed", str(seed))
+            options = ("--config", command_line.find_config(name), *overrides, "--seed", str(seed))
             planned.append(
                 PlannedRun(
                     options,
-                    config.load_experiment(name, options[2:]),
+                    command_line.load_experiment(name, options[2:]),
                     RunDirectory(out / f"{Path(name).stem}_seed{seed}"),
                 )
             )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-from tfselfsup.config import AgentExperiment, experiment_of, experiment_parser
+from tfselfsup.command_line import experiment_of, experiment_parser
+from tfselfsup.config import AgentExperiment
 from tfselfsup.programs.startup import (
     fail,
     start_tensorflow,

@@ -122,4 +122,5 @@ def load_weights(model: tf.keras.Model, checkpoint: Path) -> None:
         checkpoint: The folder.
     """
     reader = tf.train.Checkpoint(online=model)
-    reader.read(str(checkpoint / "tensors")).assert_existing_objects_matched().expect_partial()
+    status = reader.read(str(checkpoint / "tensors")).expect_partial()
+    status.assert_existing_objects_matched()

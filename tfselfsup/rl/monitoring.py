@@ -104,7 +104,8 @@ class MetricsWriter:
         if not isinstance(event, Stepped):
             return
         if self._last is None:
-            self._last = (event.steps_before, event.progress.seconds)
+            # From the end of the first step on: the time before it is not known here.
+            self._last = (event.progress.agent_steps, event.progress.seconds)
         if event.reached(self._period) or event.finished:
             self._write(event.progress)
 
@@ -116,8 +117,7 @@ class MetricsWriter:
             "updates": progress.updates,
             "episodes": progress.episodes,
             "hours": round(progress.seconds / 3600, 5),
-            "steps_per_second": (progress.agent_steps - steps)
-            / max(progress.seconds - seconds, 1e-9),
+            "steps_per_second": _rate(progress.agent_steps - steps, progress.seconds - seconds),
             "epsilon": progress.epsilon,
             "score": _mean(progress.scores),
             "episode_length": _mean(progress.lengths),
@@ -140,6 +140,10 @@ class MetricsWriter:
                 for variable in self._histograms_of.trainable_weights:
                     tf.summary.histogram(variable.name, variable)
         self._writer.flush()
+
+
+def _rate(steps: int, seconds: float) -> float | None:
+    return steps / seconds if seconds > 0 else None
 
 
 def _mean(values: list[float]) -> float | None:
@@ -173,7 +177,8 @@ class ProgressBar:
         """Moves the bar."""
         if not isinstance(event, Stepped):
             return
-        self._bar.update(event.progress.agent_steps - event.steps_before)
+        # The games seldom end together on the last step.
+        self._bar.update(min(event.progress.agent_steps, self._bar.total) - self._bar.n)
         now = time.monotonic()
         if now - self._shown > 1.0 or event.finished:
             self._shown = now

@@ -1,0 +1,161 @@
+"""Command lines and YAML files: they become the frozen settings of `tfselfsup.config`."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import sys
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import yaml
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+from tfselfsup.config import AgentExperiment
+
+Settings = TypeVar("Settings")
+
+# A file of settings may come from anybody: it can name no class to be imported or made.
+set_parsing_settings(
+    instantiate_subclass_spec_in_any=False,
+    import_path_denylist=["*"],
+    import_path_allowlist=["tfselfsup.config"],
+)
+
+
+def named_configs() -> Path:
+    """Returns the folder of the named experiments: the clone's, or the installed package's."""
+    package = Path(__file__).parent
+    clone = package.parent / "configs"
+    return clone if (package.parent / "setup.cfg").exists() else package / "configs"
+
+
+def find_config(name: str) -> str:
+    """Resolves a YAML file, or the name of an experiment such as ``atari/fast_dqn``.
+
+    Args:
+        name: A path, or a path below the named experiments with or without ``.yaml``.
+
+    Returns:
+        The path of an existing file, or `name` itself if there is none.
+    """
+    candidates = (Path(name), named_configs() / name, named_configs() / f"{name}.yaml")
+    return next((str(path) for path in candidates if path.is_file()), name)
+
+
+class ExperimentParser(ArgumentParser):
+    """An argument parser whose errors are one line, with exit status 2."""
+
+    def parse_args(self, args: list[str] | None = None, **kwargs):
+        """Parses a command line, in which ``--config`` may name an experiment.
+
+        An option wins over a file, and a later file over an earlier one, wherever they stand.
+        """
+        files, options = [], []
+        given = iter(sys.argv[1:] if args is None else args)
+        for argument in given:
+            name, joined, value = argument.partition("=")
+            path = (value if joined else next(given, None)) if name == "--config" else None
+            if path is None:
+                options.append(argument)
+            else:
+                files.append(find_config(path))
+                self._check_file(files[-1])
+        return super().parse_args([*(f"--config={file}" for file in files), *options], **kwargs)
+
+    def _check_file(self, path: str) -> None:
+        """Refuses a file that holds no settings; the parser's own messages do not name it."""
+        if not Path(path).is_file():
+            return  # the parser says so
+        try:
+            content = yaml.safe_load(Path(path).read_text())
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            self.error(f"problem parsing {path}: {error}")
+        if not isinstance(content, dict):
+            self.error(f"expected a mapping of settings in {path}, got: {content}")
+        for key, value in content.items():
+            self._check_setting(str(key), value)
+
+    def _check_setting(self, key: str, value: Any) -> None:
+        """Refuses what the parser lets pass: empty keys, and a value in the place of a section."""
+        sections = {action.dest.split(".")[0] for action in self._actions if "." in action.dest}
+        if key.endswith(".class_path"):  # the parser's own notation for a class to be made
+            self.error(f"Option '{key}' is not accepted")
+        if value is None:
+            self.error(f'Parser key "{key}": expected a value. Got value: null')
+        if key in sections and not isinstance(value, dict):
+            self.error(f'Parser key "{key}": expected a mapping of settings. Got value: {value}')
+        if isinstance(value, dict):
+            for name, item in value.items():
+                self._check_setting(f"{key}.{name}", item)
+        if key == "agent.tasks" and isinstance(value, list):
+            for task in value:
+                if not isinstance(task, dict):
+                    self.error(f'Parser key "{key}": Expected a tuple. Got value: {value}')
+                self._check_setting(key, task)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Prints what is wrong on one line and exits with status 2."""
+        line = re.sub(r"\s+", " ", message).strip().rstrip(".")
+        line = re.sub(r"<class '(\w+)'>|typing\.", r"\1", line)
+        line = line.replace("Expected a tuple", "Expected a list such as [{name: rotation}]")
+        line = re.sub(r'Parser key "(name|weight|options)"', r'Parser key "agent.tasks.\1"', line)
+        unknown = re.search(r"(?:does not accept option '|^Option '|arguments: --)([\w.]+)", line)
+        if unknown:
+            keys = [action.dest for action in self._actions]
+            matches = difflib.get_close_matches(unknown[1], keys, n=3, cutoff=0.4) or [
+                key for key in keys if key.endswith(unknown[1].split(".")[-1])
+            ]
+            line += f". Did you mean {' or '.join(matches)}?" if matches else ". See --help"
+        self.exit(2, f"{self.prog}: error: {line}\n")
+
+
+def experiment_parser(description: str) -> ExperimentParser:
+    """Makes the parser of a program that runs one `AgentExperiment`."""
+    parser = ExperimentParser(description=description, allow_abbrev=False)
+    parser.add_argument(
+        "--config", action="config", help="YAML file, or a name such as atari/fast_dqn"
+    )
+    parser.add_class_arguments(AgentExperiment)
+    return parser
+
+
+def experiment_of(parser: ExperimentParser, parsed: Any) -> AgentExperiment:
+    """Builds the frozen experiment from what `parser` parsed."""
+    return built(AgentExperiment, parser, parsed)
+
+
+def built(kind: type[Settings], parser: ExperimentParser, parsed: Any) -> Settings:
+    """Builds a frozen dataclass whose fields are options of `parser` from what it parsed."""
+    settings = parser.instantiate(parsed)
+    return _with_plain_numbers(
+        kind(**{key.name: settings[key.name] for key in dataclasses.fields(kind)})
+    )
+
+
+def _with_plain_numbers(value: Any) -> Any:
+    """Turns the parser's checked numbers into plain ones: libraries check for the exact type."""
+    if dataclasses.is_dataclass(value):
+        fields = {key.name: getattr(value, key.name) for key in dataclasses.fields(value)}
+        return type(value)(**{name: _with_plain_numbers(item) for name, item in fields.items()})
+    if isinstance(value, tuple):
+        return tuple(_with_plain_numbers(item) for item in value)
+    for number in (bool, int, float):
+        if isinstance(value, number):
+            return number(value)
+    return value
+
+
+def load_experiment(path: str | Path, overrides: tuple[str, ...] = ()) -> AgentExperiment:
+    """Reads an experiment from a YAML file or by its name.
+
+    Args:
+        path: The file, or the name of an experiment.
+        overrides: Command-line options such as ``("--seed", "1")``.
+
+    Returns:
+        The experiment. A file that does not fit ends the program with one line and status 2.
+    """
+    parser = experiment_parser("")
+    return experiment_of(parser, parser.parse_args(["--config", str(path), *overrides]))
