@@ -144,12 +144,13 @@ class RunDirectory:
         return folder / f"step_{agent_steps}"
 
     def keep_checkpoints(self, count: int) -> None:
-        """Deletes all checkpoints but the newest `count`."""
+        """Deletes all checkpoints but the newest `count`, and what kills left half-written."""
         for path in self.checkpoints()[:-count]:
             # Renamed first, so that a half-deleted checkpoint is never taken for a whole one.
-            doomed = path.with_name(path.name + ".replaced")
-            path.rename(doomed)
-            _remove(doomed)
+            path.rename(path.with_name(path.name + ".replaced"))
+        for ending in (".replaced", ".writing"):
+            for leftover in (self.path / "checkpoints").glob(f"step_*{ending}"):
+                _remove(leftover)
 
     def remove_replay(self) -> None:
         """Deletes the snapshot of the replay memory, which only an unfinished run needs."""

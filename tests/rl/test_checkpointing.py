@@ -230,7 +230,7 @@ def test_the_newest_checkpoint_is_restored(run, trained, other):
     older = checkpointer(run, other, keep_checkpoints=3)
     for steps in (90, 100):
         older.save(progress_at(steps))
-    older.save_best(progress_at(2000))
+    older.save_best(progress_at(2000), 1.0)
     checkpointer(run, trained, keep_checkpoints=3).save(progress_at(1000))
     assert older.restore() == progress_at(1000)
     assert_same_variables(trained.variables(), other.variables())
@@ -313,7 +313,7 @@ def test_periods(
 @pytest.mark.parametrize("keep", [1, 2])
 def test_only_the_newest_checkpoints_stay(run, trained, keep):
     saver = checkpointer(run, trained, keep_checkpoints=keep)
-    saver.save_best(progress_at(10))
+    saver.save_best(progress_at(10), 1.0)
     for steps in (10, 20, 30):
         saver.save(progress_at(steps))
     kept = {f"step_{steps}" for steps in (10, 20, 30)[-keep:]}
@@ -322,8 +322,10 @@ def test_only_the_newest_checkpoints_stay(run, trained, keep):
 
 def test_the_best_checkpoint_is_replaced(run, trained, environment):
     saver = checkpointer(run, trained)
-    saver.save_best(progress_at(10))
-    saver.save_best(progress_at(20))
+    assert saver.best_score() == float("-inf")
+    saver.save_best(progress_at(10), -3.25)
+    saver.save_best(progress_at(20), 1.5)
+    assert saver.best_score() == 1.5
     assert names_in(run.path / "checkpoints") == {"best"}
     assert checkpointing.agent_steps(run.best) == 20
     model = agent_parts.make_agent(EXPERIMENT, environment).model

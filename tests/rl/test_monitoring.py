@@ -248,13 +248,13 @@ class Evaluator:
 
 
 def curve_of(period, evaluator, recent, best_score=float("-inf")):
-    """A learning curve, and the steps at which it found a best checkpoint."""
+    """A learning curve, and the steps and scores at which it found a best checkpoint."""
     best = []
     curve = LearningCurve(
         period,
         evaluator,
         recent,
-        lambda progress: best.append(progress.agent_steps),
+        lambda progress, score: best.append((progress.agent_steps, score)),
         best_score,
     )
     return curve, best
@@ -275,7 +275,12 @@ def test_evaluations_are_played_at_each_period_and_the_end(period, num_envs, eva
 
 
 @pytest.mark.parametrize(
-    "best_before, expected", [(float("-inf"), [10, 30, 60]), (-15.0, [30, 60]), (9.0, [])]
+    "best_before, expected",
+    [
+        (float("-inf"), [(10, -20.0), (30, -10.0), (60, 9.0)]),
+        (-15.0, [(30, -10.0), (60, 9.0)]),
+        (9.0, []),
+    ],
 )
 def test_only_a_better_score_is_saved(best_before, expected):
     evaluator = Evaluator(-20.0, -21.0, -10.0, -10.0, -12.0, 9.0)
@@ -306,12 +311,14 @@ def test_an_evaluation_between_two_rows_is_in_the_next(run):
 
 
 def test_the_bar_shows_the_steps_and_closes(capsys):
-    session = Session(ProgressBar(50, Progress()), total_steps=50, num_envs=10)
+    bar = ProgressBar(50, Progress())
+    session = Session(bar, total_steps=50, num_envs=10)
     session.end_game(-20.0, 800)
     session.end_game(-19.5, 800)
     session.progress.epsilon = 0.25
     session.step({"loss/q": 1.0})
     session.run_to_end()
+    bar.close()
     shown = capsys.readouterr().err
     last = shown.split("\r")[-1]
     assert "100%" in last and "50/50" in last
@@ -327,11 +334,14 @@ def test_the_bar_of_a_resumed_run_begins_where_the_run_does(capsys):
     session = Session(bar, total_steps=50)
     session.progress = dataclasses.replace(progress)
     session.run_to_end()
+    bar.close()
     last = capsys.readouterr().err.split("\r")[-1]
     assert "50/50" in last and "score=none yet" in last
 
 
 def test_the_bar_is_full_if_the_last_step_goes_beyond_the_end(capsys):
     # The games side by side seldom end together on the last step.
-    Session(ProgressBar(50, Progress()), total_steps=50, num_envs=16).run_to_end()
+    bar = ProgressBar(50, Progress())
+    Session(bar, total_steps=50, num_envs=16).run_to_end()
+    bar.close()
     assert "100%" in capsys.readouterr().err.split("\r")[-1]

@@ -106,7 +106,7 @@ class _Session:
             _short_evaluation(settings, policy),
             recent,
             self._checkpointer.save_best,
-            best_score=_best_score(self._run),
+            best_score=self._checkpointer.best_score(),
         )
         metrics_writer = monitoring.MetricsWriter(
             self._run,
@@ -116,8 +116,8 @@ class _Session:
             agent.model if settings.logging.histograms else None,
         )
         # The checkpoint comes after the row of its step: a resumed run begins with the next row.
-        progress_bar = monitoring.ProgressBar(settings.total_steps, self._progress)
-        return recent, learning_curve, metrics_writer, self._checkpointer, progress_bar
+        self._progress_bar = monitoring.ProgressBar(settings.total_steps, self._progress)
+        return recent, learning_curve, metrics_writer, self._checkpointer, self._progress_bar
 
     @property
     def agent_steps(self) -> int:
@@ -132,17 +132,22 @@ class _Session:
         events = training.train(
             self._experiment, self._collector, self._learner, self._replay, self._progress
         )
-        for event in events:
-            for listener in self._listeners:
-                listener(event)
-            if interrupted() and isinstance(event, training.Stepped):
-                self._checkpointer.save_all(self._progress)
-                fail(
-                    f"interrupted at {self._progress.agent_steps} agent steps; "
-                    "the same command goes on from there",
-                    status=130,
-                )
-        self._learner.close()
+        try:
+            for event in events:
+                for listener in self._listeners:
+                    listener(event)
+                if isinstance(event, training.Stepped) and interrupted() and not event.finished:
+                    break
+        finally:
+            self._progress_bar.close()
+            self._learner.close()
+        if self._progress.agent_steps < self._experiment.total_steps:
+            self._checkpointer.save_all(self._progress)
+            fail(
+                f"interrupted at {self._progress.agent_steps} agent steps; "
+                "the same command goes on from there",
+                status=130,
+            )
         self._run.remove_replay()
 
 
@@ -186,8 +191,3 @@ def _short_evaluation(experiment: AgentExperiment, policy) -> Callable:
         return result.scores
 
     return play
-
-
-def _best_score(run: RunDirectory) -> float:
-    scores = [float(row["evaluation_score"]) for row in run.metrics() if row["evaluation_score"]]
-    return max(scores, default=float("-inf"))

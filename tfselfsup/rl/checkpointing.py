@@ -57,9 +57,11 @@ class Checkpointer:
             self.save(event.progress)
 
     def save(self, progress: Progress) -> None:
-        """Writes a checkpoint and deletes the oldest."""
-        with written_aside(self._run.checkpoint(progress.agent_steps)) as folder:
-            self._write(folder, progress)
+        """Writes a checkpoint, unless there is one of this step, and deletes the oldest."""
+        checkpoint = self._run.checkpoint(progress.agent_steps)
+        if not checkpoint.exists():
+            with written_aside(checkpoint) as folder:
+                self._write(folder, progress)
         self._run.keep_checkpoints(self._settings.keep_checkpoints)
 
     def save_all(self, progress: Progress) -> None:
@@ -71,10 +73,15 @@ class Checkpointer:
         with written_aside(self._run.replay) as folder:
             self._replay.save(folder)
 
-    def save_best(self, progress: Progress) -> None:
-        """Writes the checkpoint with the best short evaluation so far."""
+    def save_best(self, progress: Progress, score: float) -> None:
+        """Writes the checkpoint with the best short evaluation so far, and its score."""
         with written_aside(self._run.best) as folder:
-            self._write(folder, progress)
+            self._write(folder, progress, score=score)
+
+    def best_score(self) -> float:
+        """Returns the score of the best checkpoint, which is minus infinity if there is none."""
+        best = self._run.best
+        return _read_state(best)["score"] if best.exists() else float("-inf")
 
     def restore(self) -> Progress:
         """Reads the newest checkpoint and the snapshot of the replay, if there are any.
@@ -95,12 +102,13 @@ class Checkpointer:
             self._replay.end_episodes()
         return Progress(**state["progress"])
 
-    def _write(self, folder: Path, progress: Progress) -> None:
+    def _write(self, folder: Path, progress: Progress, **more: float) -> None:
         folder.mkdir(parents=True)
         self._tensors.write(str(folder / "tensors"))
         state = {
             "progress": dataclasses.asdict(progress),
             "generator": self._generator.bit_generator.state,
+            **more,
         }
         (folder / "state.json").write_text(json.dumps(state))
 

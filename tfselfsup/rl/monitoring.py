@@ -42,7 +42,7 @@ class LearningCurve:
         period: int,
         evaluate: Callable[[], np.ndarray],
         recent: RecentMetrics,
-        save_best: Callable[[Progress], None],
+        save_best: Callable[[Progress, float], None],
         best_score: float,
     ):
         """Takes its collaborators.
@@ -51,7 +51,7 @@ class LearningCurve:
             period: Agent steps between evaluations; 0 for none.
             evaluate: Plays whole games and returns their raw scores.
             recent: Where the mean score goes.
-            save_best: Saves the run as the best so far.
+            save_best: Saves the run as the best so far, with its score.
             best_score: The best mean score so far.
         """
         self._period = period
@@ -68,7 +68,7 @@ class LearningCurve:
             score = self._recent.evaluation_score = float(np.mean(self._evaluate()))
             if score > self._best_score:
                 self._best_score = score
-                self._save_best(event.progress)
+                self._save_best(event.progress, score)
 
 
 class MetricsWriter:
@@ -188,5 +188,7 @@ class ProgressBar:
                 epsilon=f"{event.progress.epsilon:.2f}",
                 refresh=False,
             )
-        if event.finished:
-            self._bar.close()
+
+    def close(self) -> None:
+        """Leaves the bar as it is, so that what is printed next has a line of its own."""
+        self._bar.close()
