@@ -32,7 +32,9 @@ def greedy_policy(model: tf.keras.Model) -> GreedyPolicy:
         A function from uint8 [N, T, H, W, C] to int64 [N], for any N.
     """
     observation = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)
-    best = tf.function(lambda frames: tf.argmax(model(frames)["q"], -1), [observation])
+    best = tf.function(
+        lambda frames: tf.argmax(model(frames)["q"], -1), [observation], autograph=False
+    )
     return lambda frames: best(frames).numpy()
 
 

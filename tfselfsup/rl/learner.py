@@ -54,7 +54,7 @@ class Learner:
         self._replay = replay
         self._batch_size = batch_size
         self._uses_weights = uses_weights
-        self._train = tf.function(agent.train_several)
+        self._train = tf.function(agent.train_several, autograph=False)
         self._sampler = ThreadPoolExecutor(1, thread_name_prefix="sampler")
         self._next: Future[list[Batch]] | None = None
 
