@@ -255,7 +255,7 @@ def _take_or_skip(
     taken: tf.Tensor, take: Callable[[], dict[str, tf.Tensor]], batch_size: tf.Tensor
 ) -> dict[str, tf.Tensor]:
     """Takes a step, or reports NaN for all that it would have measured."""
-    measured = tf.function(take).get_concrete_function().structured_outputs
+    measured = tf.function(take, autograph=False).get_concrete_function().structured_outputs
     ranks = {name: value.shape.rank for name, value in measured.items()}
 
     def skip() -> dict[str, tf.Tensor]:
