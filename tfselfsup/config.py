@@ -89,7 +89,7 @@ class AgentConfig:
         batch_size: Transitions per update.
         update_period: Agent steps per update.
         target_update_period: Agent steps between copies to the target network.
-        learning_starts: Transitions collected before the first update.
+        learning_starts: Rows of the replay memory filled before the first update.
         learning_rate: Step size of Adam.
         adam_epsilon: Adam's epsilon.
         gradient_clip_norm: Largest norm of a gradient; 0 switches clipping off.

@@ -141,6 +141,10 @@ def as_minibatch(batch) -> tuple:
     return tf.nest.map_structure(tf.constant, (transition_of(batch), batch.weights))
 
 
+# As the learner compiles the updates.
+compiled = functools.partial(tf.function, autograph=False)
+
+
 def target_of(agent) -> tf.keras.Model:
     return agent.checkpointed["target"]
 
@@ -446,7 +450,7 @@ def compare_with_reference(mode, tasks_found, clipping, updates=5, trunk="tiny",
     make_networks_disagree(agent)
     build = functools.partial(build_model, tasks_found, trunk, frame_shape)
     reference = Reference(agent, build, mode, tasks_found, weights, clipping, clip_norm=0.1)
-    train = tf.function(agent.train)
+    train = compiled(agent.train)
     for update in range(updates):
         batch = make_batch(update, frame_shape=frame_shape)
         info = train(*as_minibatch(batch))
@@ -462,9 +466,9 @@ def test_several_updates_at_once_are_the_same_as_one_after_the_other(mode):
     for agent in agents:
         make_networks_disagree(agent)
     minibatches = [minibatch(seed, size=8) for seed in range(4)]
-    train_several = tf.function(agents[0].train_several)
+    train_several = compiled(agents[0].train_several)
     at_once = [*train_several(minibatches[:2]), *train_several(minibatches[2:])]
-    train = tf.function(agents[1].train)
+    train = compiled(agents[1].train)
     apart = [train(*one) for one in minibatches]
     for one, other in zip(at_once, apart, strict=True):
         np.testing.assert_allclose(one.extra.td_error, other.extra.td_error, atol=1e-5)
@@ -520,7 +524,7 @@ def test_each_step_of_alternate_has_slots_of_its_own():
 
 def test_pretrain_trains_the_task_alone_and_then_q_alone():
     agent = make_agent("pretrain", frame_order(), pretrain_updates=2)
-    train = tf.function(agent.train)
+    train = compiled(agent.train)
     for update, trained in enumerate(["frame_order", "frame_order", "q", "q"]):
         assert [name for name in agent.model.output if agent.trains_at(name, update)] == [trained]
         infos = []
@@ -554,7 +558,7 @@ def test_a_task_changes_the_trunk_in_joint_unless_its_weight_is_zero():
 def test_the_target_network_follows_at_its_period_only():
     agent = make_agent(target_update_period=3)
     assert_same_weights(agent.model, target_of(agent))
-    train = tf.function(agent.train)
+    train = compiled(agent.train)
     before = target_of(agent).get_weights()
     for update in range(1, 8):
         train(*minibatch(update))
@@ -648,7 +652,7 @@ def test_a_restored_agent_goes_on_as_if_nothing_had_happened(tmp_path, mode):
     # The copy to the target network and the end of pretraining come after the restoring.
     settings = {"target_update_period": 3, "pretrain_updates": 2}
     agents = [make_agent(mode, frame_order(), weights_seed=i, **settings) for i in range(2)]
-    train, train_other = (tf.function(agent.train) for agent in agents)
+    train, train_other = (compiled(agent.train) for agent in agents)
     train(*minibatch(0))
     tf.train.Checkpoint(**agents[0].checkpointed).write(str(tmp_path / "tensors"))
     went_on = [train(*minibatch(seed)) for seed in range(1, 4)]

@@ -38,7 +38,8 @@ class SelfSupervisedDqnAgent(dqn_agent.DqnAgent):
     """TF-Agents' DQN whose network has a head for every task, trained beside the Q values.
 
     DQN: Mnih et al. (2015), doi:10.1038/nature14236; double Q-learning: van Hasselt et al. (2016),
-    arXiv:1509.06461.
+    arXiv:1509.06461. `train` trains Q and the tasks; TF-Agents' `loss` is that of Q alone, with its
+    own `gamma` argument.
 
     Attributes:
         gradient_steps: The steps of an update.
@@ -194,8 +195,12 @@ class SelfSupervisedDqnAgent(dqn_agent.DqnAgent):
         self.train_step_counter.assign_add(1)
         self._update_target()
         td_error = report.pop("td_error")
-        loss = tf.add_n([value for name, value in report.items() if name.startswith("loss/")])
-        return tf_agent.LossInfo(loss, UpdateInfo(td_error, report))
+        minimised = [
+            tf.where(step.taken_at(update), weight * report[f"loss/{name}"], 0.0)
+            for step in self.gradient_steps
+            for name, weight in step.weights.items()
+        ]
+        return tf_agent.LossInfo(tf.add_n(minimised), UpdateInfo(td_error, report))
 
     def _take(
         self,
@@ -211,14 +216,14 @@ class SelfSupervisedDqnAgent(dqn_agent.DqnAgent):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             total = tf.constant(0.0)
-            for index, (name, weight) in enumerate(step.weights.items()):
+            for name, weight in step.weights.items():
                 if name == Q:
                     loss, measured = self._q_loss(experience, weights, target_q)
                 else:
-                    loss, measured = self._task_loss(name, experience, seed + [0, index])
+                    loss, measured = self._task_loss(name, experience, seed)
                 report |= {f"loss/{name}": loss, **measured}
                 total += weight * loss
-        gradients = tape.gradient(total, variables)
+        gradients = tape.gradient(total, variables, unconnected_gradients="zero")
         report[step.norm_name] = tf.linalg.global_norm(gradients)
         step.optimizer.apply_gradients(zip(self._clip_gradients(gradients), variables, strict=True))
         return report
@@ -243,7 +248,8 @@ class SelfSupervisedDqnAgent(dqn_agent.DqnAgent):
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns a task's mean loss over the examples that have an answer, and its metrics."""
         task = self._tasks[name]
-        examples = task.transform(experience.time_step.observation, seed)
+        its_seed = tf.random.experimental.stateless_fold_in(seed, list(self._tasks).index(name))
+        examples = task.transform(experience.time_step.observation, its_seed)
         outputs = self.model(examples.frames, training=True)[name]
         answered = tf.maximum(tf.reduce_sum(examples.weights), 1.0)
         loss = tf.reduce_sum(task.loss(outputs, examples)) / answered
