@@ -34,13 +34,11 @@ def run(name: str) -> None:
         # TF-Agents' last release needs TensorFlow 2.15, whose wheels end at Python 3.11.
         _fail(f"expected Python 3.11, got {sys.version.split()[0]}; see README.md")
     try:
-        program = importlib.import_module(f"tfselfsup.programs.{name}")
+        importlib.import_module(f"tfselfsup.programs.{name}").main()
     except ModuleNotFoundError as error:
         if str(error.name).startswith("tfselfsup"):
             raise
         _fail(f"the package '{error.name}' is not installed; see README.md for the installation")
-    try:
-        program.main()
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 

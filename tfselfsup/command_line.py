@@ -82,7 +82,8 @@ class ExperimentParser(ArgumentParser):
         sections = {action.dest.split(".")[0] for action in self._actions if "." in action.dest}
         if key.endswith(".class_path"):  # the parser's own notation for a class to be made
             self.error(f"Option '{key}' is not accepted")
-        if value is None:
+        defaults = {action.dest: action.default for action in self._actions}
+        if value is None and defaults.get(key, "none") is not None:
             self.error(f'Parser key "{key}": expected a value. Got value: null')
         if key in sections and not isinstance(value, dict):
             self.error(f'Parser key "{key}": expected a mapping of settings. Got value: {value}')

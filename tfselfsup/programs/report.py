@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tfselfsup.command_line import ExperimentParser
-from tfselfsup.programs.startup import fail
+from tfselfsup.programs.startup import user_mistakes
 from tfselfsup.runs import written_aside
 
 
@@ -21,7 +21,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("run_dirs", nargs="+", help="folders of runs that were scored")
     parser.add_argument("--out", required=True, help="folder for tables and figures")
     parsed = parser.parse_args(arguments)
-    print(write_report(parsed.run_dirs, Path(parsed.out)), end="")
+    with user_mistakes():
+        print(write_report(parsed.run_dirs, Path(parsed.out)), end="")
 
 
 def write_report(run_dirs: Iterable[str | Path], out: Path) -> str:
@@ -32,7 +33,10 @@ def write_report(run_dirs: Iterable[str | Path], out: Path) -> str:
         out: The folder, made if it is not there.
 
     Returns:
-        The content of tables.md. Ends the process if no run could be reported.
+        The content of tables.md.
+
+    Raises:
+        ValueError: If no run could be reported.
     """
     from tfselfsup.report import aggregate, figures, tables
 
@@ -40,7 +44,7 @@ def write_report(run_dirs: Iterable[str | Path], out: Path) -> str:
     for skipped in left_out:
         print(f"left out: {skipped.path}: {skipped.reason}", file=sys.stderr)
     if not runs:
-        fail("expected at least one run directory that was scored, found none")
+        raise ValueError("expected at least one run directory that was scored, found none")
     out.mkdir(parents=True, exist_ok=True)
     sections = []
     for game in dict.fromkeys(run.evaluation["game"] for run in runs):

@@ -38,8 +38,8 @@ class PlannedRun:
         evaluation = self.run.evaluation()
         return (
             evaluation is not None
-            and evaluation["agent_steps"] >= evaluation["total_steps"]
-            and evaluation["episodes"] == self.experiment.evaluation.episodes
+            and evaluation.get("finished") is True
+            and evaluation.get("episodes") == self.experiment.evaluation.episodes
             and self.run.experiment() == self.experiment
         )
 
@@ -135,8 +135,9 @@ def reproduce(planned: list[PlannedRun], out: Path) -> None:
             fail("interrupted; the same command goes on from there", status=INTERRUPTED)
         if status:
             failed.append(one.run.path)
-    print()
-    print(write_report([one.run.path for one in planned], out), end="")
+    if any(one.run.evaluation() for one in planned):
+        print()
+        print(write_report([one.run.path for one in planned], out), end="")
     if failed:
         fail(f"these runs failed: {', '.join(map(str, failed))}", status=1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,35 @@ def _read(path: Path) -> AgentRun:
         raise ValueError("it has not been scored; run bin/evaluate_agent on it")
     if evaluation.get("kind") != "agent":
         raise ValueError(f"expected the evaluation of an agent, got {evaluation.get('kind')!r}")
-    missing = {"agent", "game", "seed", "agent_steps", "scores"} - evaluation.keys()
-    if missing:
-        raise ValueError(f"evaluation.json lacks {', '.join(sorted(missing))}")
-    metrics = pd.DataFrame(run.metrics()).apply(pd.to_numeric)
-    return AgentRun(path, evaluation, metrics)
+    invalid = [name for name, valid in FIELDS.items() if not valid(evaluation.get(name))]
+    if invalid:
+        raise ValueError(f"evaluation.json has no valid {', '.join(invalid)}")
+    return AgentRun(path, evaluation, _metrics(run))
+
+
+def _metrics(run: RunDirectory) -> pd.DataFrame:
+    rows = run.metrics()
+    if not rows:
+        return pd.DataFrame()
+    try:
+        metrics = pd.DataFrame(rows).apply(pd.to_numeric)
+        if metrics["agent_steps"].isna().any():
+            raise ValueError("a row without agent_steps")
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"metrics.csv is broken: {error}") from error
+    return metrics
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+# What a report needs of an evaluation, and whether a value is what it should be.
+FIELDS: dict[str, Callable[[Any], bool]] = {
+    "agent": lambda value: isinstance(value, str),
+    "game": lambda value: isinstance(value, str),
+    "seed": _is_number,
+    "agent_steps": _is_number,
+    "mean": _is_number,
+    "scores": lambda value: isinstance(value, list) and value and all(map(_is_number, value)),
+}

@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from tfselfsup.report.aggregate import AgentRun
 from tfselfsup.runs import written_aside
 
+LINE_STYLES = ("-", "--", ":", "-.")
+
 
 def learning_curves(runs: Sequence[AgentRun], game: str) -> Figure:
     """Draws the mean raw score of the short evaluations over agent steps; the study's figure 6.
@@ -22,7 +24,7 @@ def learning_curves(runs: Sequence[AgentRun], game: str) -> Figure:
 
     Returns:
         The figure: for each agent a thin line for each seed and a thick one for their mean at the
-        steps that all have reached, and a dashed line for each agent that does not learn.
+        steps that all have reached, and a level line for each agent that does not learn.
     """
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
@@ -34,13 +36,21 @@ def learning_curves(runs: Sequence[AgentRun], game: str) -> Figure:
         curves = [curve for run in its_runs if not (curve := evaluation_curve(run)).empty]
         if not curves:
             mean = sum(run.evaluation["mean"] for run in its_runs) / len(its_runs)
-            axes.axhline(mean, color=colour, linestyle="--", label=agent)
+            axes.axhline(mean, color=colour, linewidth=1, label=agent)
             continue
         for curve in curves:
             axes.plot(curve.index, curve, color=colour, linewidth=0.8, alpha=0.4)
         mean = mean_curve(curves)
         seeds = f"{len(curves)} seed" + "s" * (len(curves) > 1)
-        axes.plot(mean.index, mean, color=colour, linewidth=2, label=f"{agent} ({seeds})")
+        axes.plot(
+            mean.index,
+            mean,
+            color=colour,
+            linewidth=2,
+            # Told apart also where curves lie on one another.
+            linestyle=LINE_STYLES[index % len(LINE_STYLES)],
+            label=f"{agent} ({seeds})",
+        )
     axes.set(xlabel="agent steps", ylabel="mean raw score of whole games", title=game)
     axes.legend()
     return figure

@@ -58,14 +58,18 @@ def _measured(runs: list[AgentRun]) -> dict[str, float | int | None]:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Writes a table as Markdown, with two decimals and nothing where there is no figure."""
+    """Writes a table as Markdown, with two decimals and nothing where there is no figure.
+
+    Args:
+        table: Names in the first column, figures in the others.
+    """
     texts = table.copy().astype(object)
     for name in texts:
         is_float = table[name].dtype.kind == "f"
         shown = [_text(value, is_float) for value in table[name]]
         texts[name] = shown
-    numbers = ["left" if table[name].dtype == object else "right" for name in texts]
-    return texts.to_markdown(index=False, colalign=numbers, disable_numparse=True)
+    alignment = ["left", *["right"] * (len(texts.columns) - 1)]
+    return texts.to_markdown(index=False, colalign=alignment, disable_numparse=True)
 
 
 def _text(value: object, is_float: bool) -> str:

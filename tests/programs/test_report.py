@@ -1,0 +1,198 @@
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfselfsup.programs import report
+
+ROOT = Path(__file__).resolve().parents[2]
+# Two short evaluations of a learning agent.
+CURVE = "agent_steps,evaluation_score\n500,-21.0\n1000,-20.0\n"
+
+
+def made_run(path, agent, scores, *, game="pong", seed=0, steps=1000, metrics=CURVE):
+    """Writes the run directory of a scored agent."""
+    path.mkdir()
+    (path / "config.yaml").write_text(f"seed: {seed}\n")
+    if metrics:
+        (path / "metrics.csv").write_text(metrics)
+    evaluation = {
+        "kind": "agent",
+        "agent": agent,
+        "task": None,
+        "mode": None,
+        "game": game,
+        "seed": seed,
+        "agent_steps": steps,
+        "total_steps": steps,
+        "episodes": len(scores),
+        "mean": sum(scores) / len(scores),
+        "std": 0.0,
+        "median": 0.0,
+        "scores": scores,
+        "protocol": {},
+    }
+    (path / "evaluation.json").write_text(json.dumps(evaluation))
+    return path
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two games, and in one of them two seeds and an agent that does not learn."""
+    return [
+        made_run(tmp_path / "dqn_0", "dqn", [1.0, 3.0]),
+        made_run(tmp_path / "dqn_1", "dqn", [5.0, 7.0], seed=1),
+        made_run(tmp_path / "random", "random", [-21.0, -20.0], steps=0, metrics=""),
+        made_run(tmp_path / "breakout", "sequence", [12.0, 16.0], game="breakout"),
+    ]
+
+
+def run_here(*arguments) -> int:
+    try:
+        report.main([*map(str, arguments)])
+    except SystemExit as ended:
+        return ended.code or 0
+    return 0
+
+
+def test_a_report_has_a_table_and_curves_for_each_game(runs, tmp_path, capsys):
+    out = tmp_path / "a" / "report"
+    assert run_here(*runs, "--out", out) == 0
+    assert {path.name for path in out.iterdir()} == {
+        "tables.md",
+        *(f"{game}.csv" for game in ("pong", "breakout")),
+        *(f"{game}_learning_curves.png" for game in ("pong", "breakout")),
+        *(f"{game}_learning_curves.svg" for game in ("pong", "breakout")),
+    }
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    text = (out / "tables.md").read_text()
+    assert captured.out == text
+    # Seeds' means 2 and 6; the four games' deviations -3, -1, 1 and 3 give sqrt(20 / 3).
+    assert (
+        text
+        == f"""\
+## pong
+
+Mean raw score of whole games; `published` is the study's.
+
+| agent        |   published |   measured |   std |   games |   seeds |   agent steps |
+|:-------------|------------:|-----------:|------:|--------:|--------:|--------------:|
+| random       |      -21.00 |     -20.50 |  0.71 |       2 |       1 |             0 |
+| dqn          |       20.00 |       4.00 |  2.58 |       4 |       2 |         1,000 |
+| human        |       -3.00 |            |       |         |         |               |
+| world record |       21.00 |            |       |         |         |               |
+| rotation     |      -20.10 |            |       |         |         |               |
+| sequence     |       18.20 |            |       |         |         |               |
+
+Learning curves: {out}/pong_learning_curves.png
+
+## breakout
+
+Mean raw score of whole games; `published` is the study's.
+
+| agent        |   published |   measured |   std |   games |   seeds |   agent steps |
+|:-------------|------------:|-----------:|------:|--------:|--------:|--------------:|
+| random       |        1.25 |            |       |         |         |               |
+| dqn          |        9.90 |            |       |         |         |               |
+| human        |       30.50 |            |       |         |         |               |
+| world record |      864.00 |            |       |         |         |               |
+| rotation     |        7.60 |            |       |         |         |               |
+| sequence     |       14.90 |      14.00 |  2.83 |       2 |       1 |         1,000 |
+
+Learning curves: {out}/breakout_learning_curves.png
+"""
+    )
+
+
+def test_the_csv_table_has_the_exact_figures(runs, tmp_path):
+    run_here(*runs, "--out", tmp_path / "report")
+    with (tmp_path / "report" / "pong.csv").open() as file:
+        rows = {row["agent"]: row for row in csv.DictReader(file)}
+    dqn = {name: float(value) for name, value in rows["dqn"].items() if name != "agent"}
+    assert dqn == {
+        "published": 20.0,
+        "measured": 4.0,
+        "std": pytest.approx((20 / 3) ** 0.5),
+        "games": 4,
+        "seeds": 2,
+        "agent steps": 1000,
+    }
+    assert rows["human"] == {"agent": "human", "published": "-3.0"} | dict.fromkeys(
+        ("measured", "std", "games", "seeds", "agent steps"), ""
+    )
+
+
+def test_what_cannot_be_reported_is_named_and_the_rest_is_reported(runs, tmp_path, capsys):
+    unfinished = made_run(tmp_path / "unfinished", "dqn", [1.0], seed=2)
+    (unfinished / "evaluation.json").unlink()
+    (tmp_path / "foreign").mkdir()
+    given = [runs[0], unfinished, tmp_path / "foreign", tmp_path / "nothing"]
+    assert run_here(*given, "--out", tmp_path / "report") == 0
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines()
+    assert len(lines) == 3
+    for line, path in zip(lines, given[1:], strict=True):
+        assert line.startswith(f"left out: {path}: ")
+    assert "evaluate_agent" in lines[0]
+    assert "|       2.00 |  1.41 |       2 |       1 |" in captured.out
+
+
+def test_nothing_to_report_is_a_mistake(tmp_path, capsys):
+    assert run_here(tmp_path / "nothing", "--out", tmp_path / "report") == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2 and "at least one run directory that was scored" in lines[1]
+    assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("--out", "out"), "run_dirs"),
+        (("run",), "out"),
+        (("run", "--out", "out", "--html"), "--html"),
+    ],
+)
+def test_a_bad_command_is_one_line(given, told, capsys):
+    assert run_here(*given) == 2
+    errors = capsys.readouterr().err
+    assert told in errors and errors.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(runs, tmp_path, capsys):
+    (tmp_path / "report").write_text("a file")
+    assert run_here(*runs, "--out", tmp_path / "report") == 2
+    errors = capsys.readouterr().err
+    assert ": error: " in errors and errors.count("\n") == 1
+
+
+def test_a_report_is_written_anew(runs, tmp_path):
+    out = tmp_path / "report"
+    run_here(*runs, "--out", out)
+    first = {path.name: path.read_bytes() for path in out.iterdir()}
+    made_run(tmp_path / "dqn_2", "dqn", [100.0], seed=2)
+    run_here(*runs, tmp_path / "dqn_2", "--out", out)
+    second = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert second.keys() == first.keys()
+    for name in ("tables.md", "pong.csv", "pong_learning_curves.png"):
+        assert second[name] != first[name]
+    assert second["breakout.csv"] == first["breakout.csv"]
+
+
+def test_a_report_imports_no_tensorflow(runs, tmp_path):
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    for package in ("tensorflow", "tf_agents", "keras", "ale_py"):
+        (blocked / f"{package}.py").write_text(f"raise SystemExit('imports {package}')\n")
+    finished = subprocess.run(
+        [sys.executable, ROOT / "bin" / "report", *runs, "--out", tmp_path / "report"],
+        env=os.environ | {"PYTHONPATH": str(blocked)},
+        capture_output=True,
+        text=True,
+    )
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert finished.stdout == (tmp_path / "report" / "tables.md").read_text()

@@ -1,0 +1,115 @@
+import json
+import math
+
+import pandas as pd
+import pytest
+
+from tfselfsup.report import aggregate
+
+EVALUATION = {
+    "kind": "agent",
+    "agent": "dqn",
+    "task": None,
+    "mode": None,
+    "game": "pong",
+    "seed": 0,
+    "agent_steps": 1000,
+    "total_steps": 1000,
+    "episodes": 2,
+    "mean": 1.0,
+    "std": 1.41,
+    "median": 1.0,
+    "scores": [0.0, 2.0],
+    "protocol": {"checkpoint": "last"},
+}
+METRICS = "agent_steps,loss/q,evaluation_score\n100,,\n200,0.5,-3.0\n"
+
+
+def made_run(path, evaluation=EVALUATION, metrics=METRICS):
+    """Writes a run directory; what is None is left out, and text is written as it stands."""
+    path.mkdir()
+    (path / "config.yaml").write_text("seed: 0\n")
+    if evaluation is not None:
+        text = evaluation if isinstance(evaluation, str) else json.dumps(evaluation)
+        (path / "evaluation.json").write_text(text)
+    if metrics is not None:
+        (path / "metrics.csv").write_text(metrics)
+    return path
+
+
+def test_a_scored_run_is_read(tmp_path):
+    path = made_run(tmp_path / "run")
+    (run,), left_out = aggregate.read_runs([str(path)])
+    assert (run.path, run.evaluation, left_out) == (path, EVALUATION, [])
+    expected = pd.DataFrame(
+        {"agent_steps": [100, 200], "loss/q": [math.nan, 0.5], "evaluation_score": [math.nan, -3.0]}
+    )
+    pd.testing.assert_frame_equal(run.metrics, expected)
+
+
+def test_an_agent_that_does_not_learn_has_no_metrics(tmp_path):
+    path = made_run(tmp_path / "run", EVALUATION | {"agent": "random"}, metrics=None)
+    (run,), _ = aggregate.read_runs([path])
+    assert run.metrics.empty
+
+
+def test_the_order_is_the_one_given(tmp_path):
+    names = ["c", "a", "missing", "b", "also_missing"]
+    for seed, name in enumerate("abc"):
+        made_run(tmp_path / name, EVALUATION | {"seed": seed})
+    runs, left_out = aggregate.read_runs(tmp_path / name for name in names)
+    assert [run.evaluation["seed"] for run in runs] == [2, 0, 1]
+    assert [skipped.path.name for skipped in left_out] == ["missing", "also_missing"]
+
+
+def test_a_row_that_was_being_written_is_passed_over(tmp_path):
+    path = made_run(tmp_path / "run", metrics=METRICS + "300,0.4")
+    (run,), _ = aggregate.read_runs([path])
+    assert run.metrics["agent_steps"].tolist() == [100, 200]
+
+
+def lacking(*names) -> dict:
+    return {name: value for name, value in EVALUATION.items() if name not in names}
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "metrics", "reason"),
+    [
+        pytest.param(None, METRICS, "not been scored", id="unfinished"),
+        pytest.param("{", METRICS, "JSON object", id="torn"),
+        pytest.param("[1]", METRICS, "JSON object", id="a list"),
+        pytest.param(
+            {"kind": "classifier", "model": "alexnet"}, None, "classifier", id="a classifier"
+        ),
+        pytest.param(lacking("scores"), METRICS, "scores", id="no scores"),
+        pytest.param(lacking("game", "seed"), METRICS, "game, seed", id="no game, no seed"),
+        # Drawn as a line for an agent without a learning curve.
+        pytest.param(lacking("mean"), None, "mean", id="no mean"),
+        pytest.param(EVALUATION | {"scores": []}, METRICS, "scores", id="no games"),
+        pytest.param(EVALUATION | {"scores": ["x"]}, METRICS, "scores", id="scores in words"),
+        pytest.param(
+            EVALUATION | {"agent_steps": "x"}, METRICS, "agent_steps", id="steps in words"
+        ),
+        pytest.param(EVALUATION, "agent_steps,loss/q\n100,x\n", "metrics.csv", id="words in a row"),
+        pytest.param(EVALUATION, "agent_steps,loss/q\n1,2,3\n", "metrics.csv", id="too many cells"),
+        pytest.param(EVALUATION, "evaluation_score\n1\n", "metrics.csv", id="no step in a row"),
+    ],
+)
+def test_a_run_that_cannot_be_reported_is_left_out_with_a_reason(
+    evaluation, metrics, reason, tmp_path
+):
+    broken = made_run(tmp_path / "broken", evaluation, metrics)
+    good = made_run(tmp_path / "good")
+    runs, (skipped,) = aggregate.read_runs([broken, good])
+    assert [run.path for run in runs] == [good]
+    assert skipped.path == broken
+    assert reason in skipped.reason and "\n" not in skipped.reason
+
+
+def test_what_is_no_run_directory_is_left_out_with_a_reason(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    paths = [tmp_path / "empty", tmp_path / "file", tmp_path / "nothing"]
+    runs, left_out = aggregate.read_runs(paths)
+    assert runs == [] and [skipped.path for skipped in left_out] == paths
+    assert all("config.yaml" in skipped.reason for skipped in left_out)

@@ -1,0 +1,150 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tfselfsup.report import tables
+from tfselfsup.report.aggregate import AgentRun
+
+COLUMNS = ["agent", "published", "measured", "std", "games", "seeds", "agent steps"]
+
+
+def scored(agent, scores, *, seed=0, steps=1000, game="pong") -> AgentRun:
+    evaluation = {
+        "agent": agent,
+        "scores": scores,
+        "seed": seed,
+        "agent_steps": steps,
+        "game": game,
+    }
+    return AgentRun(Path("run"), evaluation, pd.DataFrame())
+
+
+def rows_of(table) -> list[list]:
+    assert list(table) == COLUMNS
+    return [[None if pd.isna(value) else value for value in row] for row in table.to_numpy()]
+
+
+@pytest.mark.parametrize(
+    ("game", "published"),
+    [
+        (
+            "pong",
+            {
+                "random": -21,
+                "dqn": 20.0,
+                "human": -3,
+                "world record": 21.0,
+                "rotation": -20.1,
+                "sequence": 18.2,
+            },
+        ),
+        (
+            "breakout",
+            {
+                "random": 1.25,
+                "dqn": 9.9,
+                "human": 30.5,
+                "world record": 864,
+                "rotation": 7.6,
+                "sequence": 14.9,
+            },
+        ),
+    ],
+)
+def test_the_published_column_is_the_studys_second_table(game, published):
+    # Agarwal, Sinha and Ayush (2019).
+    table = tables.agent_scores([scored("dqn", [1.0], game=game)], game)
+    assert dict(zip(table["agent"], table["published"], strict=True)) == published
+    assert list(table["agent"]) == list(published)
+
+
+def test_measured_is_the_mean_over_seeds_and_std_that_of_all_games():
+    runs = [
+        scored("dqn", [1.0, 3.0], seed=0),  # mean 2
+        scored("dqn", [4.0, 6.0, 8.0, 10.0], seed=1),  # mean 7
+        scored("random", [-21.0, -20.0], steps=0),
+    ]
+    random, dqn, *others = rows_of(tables.agent_scores(runs, "pong"))
+    # Seeds weigh the same whatever their games: (2 + 7) / 2. The six games' mean is 32 / 6, the
+    # squares' sum 226, so that the variance is (226 - 32**2 / 6) / 5.
+    std = ((226 - 32**2 / 6) / 5) ** 0.5
+    assert dqn == ["dqn", 20.0, 4.5, pytest.approx(std), 6, 2, 1000]
+    assert random == ["random", -21.0, -20.5, pytest.approx(0.5**0.5), 2, 1, 0]
+    assert all(row[2:] == 5 * [None] for row in others) and len(others) == 4
+
+
+def test_one_game_has_no_standard_deviation():
+    dqn = rows_of(tables.agent_scores([scored("dqn", [3.0])], "pong"))[1]
+    assert dqn == ["dqn", 20.0, 3.0, None, 1, 1, 1000]
+
+
+def test_each_number_of_steps_has_a_row():
+    runs = [
+        scored("dqn", [10.0], steps=20_000),
+        scored("dqn", [1.0], steps=5000, seed=0),
+        scored("dqn", [3.0], steps=5000, seed=1),
+    ]
+    table = rows_of(tables.agent_scores(runs, "pong"))
+    assert [row for row in table if row[0] == "dqn"] == [
+        ["dqn", 20.0, 2.0, pytest.approx(2**0.5), 2, 2, 5000],
+        ["dqn", 20.0, 10.0, None, 1, 1, 20_000],
+    ]
+    assert len(table) == 7
+
+
+def test_other_games_are_passed_over():
+    runs = [scored("dqn", [1.0]), scored("dqn", [5.0], game="breakout")]
+    assert rows_of(tables.agent_scores(runs, "pong"))[1][2] == 1.0
+    assert rows_of(tables.agent_scores(runs, "breakout"))[1][2] == 5.0
+
+
+def test_an_agent_that_was_not_published_comes_last():
+    runs = [scored("jigsaw", [2.0]), scored("rotation", [1.0])]
+    table = rows_of(tables.agent_scores(runs, "pong"))
+    assert table[4][:3] == ["rotation", -20.1, 1.0]
+    assert table[-1] == ["jigsaw", None, 2.0, None, 1, 1, 1000]
+
+
+def test_a_game_that_was_not_published_has_the_measured_agents_only():
+    runs = [scored("sequence", [4.0], game="qbert"), scored("random", [2.0], steps=0, game="qbert")]
+    assert rows_of(tables.agent_scores(runs, "qbert")) == [
+        ["sequence", None, 4.0, None, 1, 1, 1000],
+        ["random", None, 2.0, None, 1, 1, 0],
+    ]
+
+
+def test_markdown():
+    runs = [
+        scored("dqn", [1.0, 3.0], steps=1_000_000),
+        scored("jigsaw", [-20.5, -20.5], steps=500),
+    ]
+    assert tables.markdown(tables.agent_scores(runs, "pong")).splitlines() == [
+        "| agent        |   published |   measured |   std |   games |   seeds |   agent steps |",
+        "|:-------------|------------:|-----------:|------:|--------:|--------:|--------------:|",
+        "| random       |      -21.00 |            |       |         |         |               |",
+        "| dqn          |       20.00 |       2.00 |  1.41 |       2 |       1 |     1,000,000 |",
+        "| human        |       -3.00 |            |       |         |         |               |",
+        "| world record |       21.00 |            |       |         |         |               |",
+        "| rotation     |      -20.10 |            |       |         |         |               |",
+        "| sequence     |       18.20 |            |       |         |         |               |",
+        "| jigsaw       |             |     -20.50 |  0.00 |       2 |       1 |           500 |",
+    ]
+
+
+def test_markdown_aligns_numbers_to_the_right_also_where_a_column_is_empty():
+    table = tables.agent_scores([scored("dqn", [4.0], game="qbert")], "qbert")
+    assert tables.markdown(table).splitlines() == [
+        "| agent   |   published |   measured |   std |   games |   seeds |   agent steps |",
+        "|:--------|------------:|-----------:|------:|--------:|--------:|--------------:|",
+        "| dqn     |             |       4.00 |       |       1 |       1 |         1,000 |",
+    ]
+
+
+def test_a_table_can_be_read_back(tmp_path):
+    runs = [scored("dqn", [1.0, 3.0]), scored("jigsaw", [-20.5, -20.5], steps=500)]
+    table = tables.agent_scores(runs, "pong")
+    table.to_csv(tmp_path / "pong.csv", index=False)
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "pong.csv"), table.astype({name: float for name in COLUMNS[4:]})
+    )
