@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tfselfsup import command_line, config
+from tfselfsup import command_line
 from tfselfsup.command_line import experiment_of, experiment_parser, load_experiment
 from tfselfsup.config import (
     AgentConfig,

@@ -418,3 +418,14 @@ def test_an_evaluation_that_cannot_be_written_leaves_the_old_one(run):
     with pytest.raises(TypeError):
         run.write_evaluation({"mean": object()})
     assert run.evaluation() == {"mean": 1.0}
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
+    with RunDirectory(tmp_path / "run").training():
+        with pytest.raises(ValueError, match="run is being trained by another process"):
+            with RunDirectory(tmp_path / "run").training():
+                pass
+        with RunDirectory(tmp_path / "other").training():
+            pass
+    with RunDirectory(tmp_path / "run").training():
+        assert (tmp_path / "run").is_dir()

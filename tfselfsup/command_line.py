@@ -112,9 +112,11 @@ class ExperimentParser(ArgumentParser):
         self.exit(2, f"{self.prog}: error: {line}\n")
 
 
-def experiment_parser(description: str) -> ExperimentParser:
+def experiment_parser(
+    description: str, kind: type[ExperimentParser] = ExperimentParser
+) -> ExperimentParser:
     """Makes the parser of a program that runs one `AgentExperiment`."""
-    parser = ExperimentParser(description=description, allow_abbrev=False)
+    parser = kind(description=description, allow_abbrev=False)
     parser.add_argument(
         "--config", action="config", help="YAML file, or a name such as atari/fast_dqn"
     )
@@ -148,6 +150,14 @@ def _with_plain_numbers(value: Any) -> Any:
     return value
 
 
+class _FileParser(ExperimentParser):
+    """A parser for a file that a program reads by itself: a mistake is an exception."""
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Raises the message."""
+        raise ValueError(str(message).partition("error: ")[2].strip())
+
+
 def load_experiment(path: str | Path, overrides: tuple[str, ...] = ()) -> AgentExperiment:
     """Reads an experiment from a YAML file or by its name.
 
@@ -156,7 +166,10 @@ def load_experiment(path: str | Path, overrides: tuple[str, ...] = ()) -> AgentE
         overrides: Command-line options such as ``("--seed", "1")``.
 
     Returns:
-        The experiment. A file that does not fit ends the program with one line and status 2.
+        The experiment.
+
+    Raises:
+        ValueError: If the file or an override does not fit.
     """
-    parser = experiment_parser("")
+    parser = experiment_parser("", _FileParser)
     return experiment_of(parser, parser.parse_args(["--config", str(path), *overrides]))

@@ -32,7 +32,7 @@ class EnvironmentConfig:
         game: Name of the game's ROM, such as ``pong`` or ``breakout``.
         num_envs: Games played side by side.
         frame_skip: Emulator frames per agent step.
-        noop_max: At most this many no-op emulator actions at the start of a game.
+        noop_max: Fewer than this many no-op emulator actions at the start of a game.
         repeat_action_probability: Sticky actions; 0 switches them off, 0.25 is the usual value.
         max_episode_steps: A game is cut off after this many agent steps.
     """
@@ -68,7 +68,8 @@ class TaskConfig:
 
     Attributes:
         name: Name of the task, such as ``rotation``.
-        weight: Factor of its loss.
+        weight: Factor of its loss. It matters where losses are added up: in mode ``joint``, or
+            among several tasks. Adam takes steps of one size whatever the size of a lone loss.
         options: The task's own options, such as ``{classes: 12}``.
     """
 
@@ -98,7 +99,8 @@ class AgentConfig:
         life_loss_ends_episode: A lost life counts as an end for the learner; the game goes on.
         mode: How the losses meet: ``alternate`` steps of their own, one ``joint`` gradient, or
             ``pretrain`` the tasks alone and then Q alone.
-        pretrain_updates: Updates of the tasks alone in mode ``pretrain``.
+        pretrain_updates: Updates of the tasks alone in mode ``pretrain``. The games go on, and
+            exploration falls, meanwhile.
         tasks: The self-supervised tasks; none gives plain DQN.
     """
 
@@ -195,7 +197,7 @@ class LoggingConfig:
     period: PositiveInt = 5_000  # agent steps
     checkpoint_period: NonNegativeInt = 25_000  # agent steps
     keep_checkpoints: PositiveInt = 2
-    replay_period: NonNegativeInt = 50_000  # agent steps
+    replay_period: NonNegativeInt = 25_000  # agent steps
     histograms: bool = False
 
 

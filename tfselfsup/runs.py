@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import fcntl
 import importlib.metadata
 import io
 import json
@@ -113,7 +114,30 @@ class RunDirectory:
             # By way of JSON, which turns tuples and checked numbers into what safe YAML knows.
             plain = json.loads(json.dumps(dataclasses.asdict(experiment)))
             aside.write_text(yaml.safe_dump(plain, sort_keys=False))
-        self._write_json("environment.json", _environment())
+        if not (self.path / "environment.json").exists():
+            self._write_json("environment.json", _environment())
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Keeps other processes from training the same run.
+
+        Raises:
+            ValueError: If another process does.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ValueError(f"{self.path} is being trained by another process") from error
+            try:
+                yield
+            finally:
+                if not any(self.path.iterdir()):
+                    self.path.rmdir()  # nothing came of it
+        finally:
+            os.close(folder)
 
     def experiment(self) -> config.AgentExperiment:
         """Reads config.yaml."""

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tfselfsup import command_line, config
-from tfselfsup.programs import reproduce
+from tfselfsup.programs import evaluate_agent, reproduce
 from tfselfsup.runs import RunDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,8 +22,21 @@ def _somewhere_else(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+class FakeProcess:
+    """Ends with a status; or is interrupted while it is waited for, and ends at the second wait."""
+
+    def __init__(self, status):
+        self.status = status
+
+    def wait(self):
+        status, self.status = self.status, 130
+        if isinstance(status, KeyboardInterrupt):
+            raise status
+        return status
+
+
 class FakePrograms:
-    """In place of subprocess.run: does at once what train_agent and evaluate_agent take hours for.
+    """In place of subprocess.Popen: does at once what the programs take hours for.
 
     Attributes:
         commands: What was run, without the interpreter.
@@ -34,19 +47,17 @@ class FakePrograms:
         self.commands = []
         self.statuses = {}
 
-    def run(self, command, env, check):
-        assert command[:3] == [sys.executable, "-m", "tfselfsup"] and not check
+    def popen(self, command, env):
+        assert command[:3] == [sys.executable, "-m", "tfselfsup"]
         # A clone's programs must find its package from any folder.
         assert env["PYTHONPATH"].split(os.pathsep)[0] == str(ROOT)
         name, *arguments = command[3:]
         self.commands.append((name, *arguments))
         run = RunDirectory(arguments[-1] if name == "train_agent" else arguments[0])
         status = self.statuses.get((name, run.path.name), 0)
-        if isinstance(status, BaseException):
-            raise status
         if status == 0:
             {"train_agent": self._train, "evaluate_agent": self._evaluate}[name](run, arguments)
-        return types.SimpleNamespace(returncode=status)
+        return FakeProcess(status)
 
     def _train(self, run, arguments):
         assert arguments[-2] == "--run_dir"
@@ -67,12 +78,13 @@ class FakePrograms:
                 "seed": experiment.seed,
                 "agent_steps": experiment.total_steps if learns else 0,
                 "total_steps": experiment.total_steps if learns else 0,
+                "finished": True,
                 "episodes": len(scores),
                 "mean": sum(scores) / len(scores),
                 "std": 0.5,
                 "median": 0.5,
                 "scores": scores,
-                "protocol": {"checkpoint": experiment.evaluation.checkpoint},
+                "protocol": evaluate_agent.protocol(experiment),
             }
         )
 
@@ -88,7 +100,7 @@ class FakePrograms:
 @pytest.fixture
 def programs(monkeypatch):
     fake = FakePrograms()
-    monkeypatch.setattr(reproduce, "subprocess", types.SimpleNamespace(run=fake.run))
+    monkeypatch.setattr(reproduce, "subprocess", types.SimpleNamespace(Popen=fake.popen))
     return fake
 
 
@@ -176,7 +188,7 @@ def test_the_smoke_preset_is_the_studys_four_agents_with_few_steps(capsys, progr
     ]
 
 
-def test_every_preset_can_be_planned(capsys):
+def test_every_preset_can_be_planned(capsys, programs):
     presets = sorted(path.stem for path in (ROOT / "configs" / "reproduce").glob("*.yaml"))
     assert "smoke" in presets
     for preset in presets:
@@ -195,7 +207,7 @@ def test_every_preset_can_be_planned(capsys):
         ("--config=reproduce/smoke", "--seeds", "[1, 2]"),
     ],
 )
-def test_options_replace_the_presets(given, capsys):
+def test_options_replace_the_presets(given, capsys, programs):
     options = ("--overrides.total_steps", "100", "--out", "out", "--dry_run")
     assert run_here(*given, *options) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -290,7 +302,7 @@ def test_a_score_of_other_settings_is_not_the_one_that_was_asked_for(override, p
 def test_a_score_taken_before_the_last_step_is_not_the_final_one(programs, no_report):
     run_here(*TWO)
     run = RunDirectory("out/fast_dqn_seed0")
-    run.write_evaluation(run.evaluation() | {"agent_steps": 499_999})
+    run.write_evaluation(run.evaluation() | {"agent_steps": 499_999, "finished": False})
     programs.commands.clear()
     assert run_here(*TWO) == 0
     assert programs.runs == TWO_RUNS[2:]
@@ -343,6 +355,7 @@ def test_status_1_also_if_every_run_fails(programs, capsys):
     )
 
 
+# The second: Ctrl-C reaches both processes, and the trained one needs a moment to save its run.
 @pytest.mark.parametrize("how", [130, KeyboardInterrupt()])
 def test_ctrl_c_stops_the_reproduction(how, programs, capsys):
     programs.statuses["train_agent", "fast_random_seed0"] = how

@@ -1,9 +1,12 @@
+import dataclasses
 import json
 import math
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from tfselfsup.config import AgentConfig, AgentExperiment, TaskConfig
 from tfselfsup.report import aggregate
 
 EVALUATION = {
@@ -113,3 +116,42 @@ def test_what_is_no_run_directory_is_left_out_with_a_reason(tmp_path):
     runs, left_out = aggregate.read_runs(paths)
     assert runs == [] and [skipped.path for skipped in left_out] == paths
     assert all("config.yaml" in skipped.reason for skipped in left_out)
+
+
+def run_of(agent, seed=0, mode=None, **settings) -> aggregate.AgentRun:
+    evaluation = {"agent": agent, "game": "pong", "mode": mode, "seed": seed, "agent_steps": 100}
+    agent_config = dataclasses.replace(AgentConfig(), **settings)
+    experiment = AgentExperiment(seed=seed, agent=agent_config)
+    return aggregate.AgentRun(Path(agent), experiment, evaluation, pd.DataFrame())
+
+
+def test_runs_that_differ_in_nothing_but_the_seed_are_one_agent():
+    runs = [run_of("dqn", 0), run_of("dqn", 1), run_of("dqn", 1, gamma=0.9)]
+    assert aggregate.group_seeds(runs, "pong") == {
+        "dqn": runs[:2],
+        "dqn, agent.gamma 0.9": runs[2:],
+    }
+    assert aggregate.group_seeds(runs, "breakout") == {}
+
+
+def test_modes_and_tasks_options_are_told_apart():
+    four, twelve = (TaskConfig("frame_order", options={"classes": n}) for n in (4, 12))
+    runs = [
+        run_of("sequence", mode="alternate", tasks=(four,)),
+        run_of("sequence", mode="alternate", tasks=(twelve,)),
+        run_of("sequence", mode="joint", tasks=(four,)),
+    ]
+    groups = aggregate.group_seeds(runs, "pong")
+    assert list(groups.values()) == [[run] for run in runs]
+    expected = ((4, "alternate"), (12, "alternate"), (4, "joint"))
+    for name, (classes, mode) in zip(groups, expected, strict=True):
+        assert name.startswith("sequence, agent.tasks [")
+        assert f"'classes': {classes}" in name and name.endswith(f", mode {mode}")
+
+
+def test_scores_of_different_protocols_are_told_apart():
+    last, best = run_of("dqn"), run_of("dqn")
+    last.evaluation["protocol"] = {"checkpoint": "last", "epsilon": 0.001}
+    best.evaluation["protocol"] = {"checkpoint": "best", "epsilon": 0.001}
+    groups = aggregate.group_seeds([last, best], "pong")
+    assert groups == {"dqn, checkpoint last": [last], "dqn, checkpoint best": [best]}

@@ -9,6 +9,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from tfselfsup.config import AgentExperiment
 from tfselfsup.report import figures
 from tfselfsup.report.aggregate import AgentRun
 
@@ -25,7 +26,7 @@ def scored(agent, points=None, *, mean=0.0, game="pong", seed=0) -> AgentRun:
             {"agent_steps": list(points), "evaluation_score": list(points.values())}
         ).astype({"evaluation_score": float})
     evaluation = {"agent": agent, "game": game, "mean": mean, "seed": seed}
-    return AgentRun(Path("run"), evaluation, metrics)
+    return AgentRun(Path("run"), AgentExperiment(), evaluation, metrics)
 
 
 def test_a_mean_curve_averages_the_kth_points():

@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
-from tfselfsup.rl.collector import Collector, Episode, greedy_policy
+from tfselfsup.rl.collector import Collector, Episode
 from tfselfsup.rl.environments import AtariEnvironment
 from tfselfsup.rl.replay import Replay
 from tfselfsup.rl.ring import FIRST, LAST, MID
@@ -198,22 +197,6 @@ def test_epsilon_is_the_probability_of_a_random_action():
     collector.send()
     # The policy's action: 0.8 + 0.2 / 4 = 0.85 of 2000, standard deviation 16.
     assert abs(np.count_nonzero(games.sent[0] == 3) - 1700) < 64
-
-
-def test_greedy_policy_takes_the_largest_q_value_of_any_number_of_observations():
-    frames = tf.keras.Input((4, 2, 2, 1), dtype=tf.uint8)
-    flat = tf.keras.layers.Flatten()(tf.cast(frames, tf.float32))
-    model = tf.keras.Model(frames, {"q": tf.keras.layers.Dense(NUM_ACTIONS)(flat), "other": flat})
-    policy = greedy_policy(model)
-    generator = np.random.default_rng(0)
-    for num_envs in (1, 8, 64):
-        observation = generator.integers(256, size=(num_envs, 4, 2, 2, 1), dtype=np.uint8)
-        actions = policy(observation)
-        assert (actions.shape, actions.dtype) == ((num_envs,), np.int64)
-        np.testing.assert_array_equal(actions, np.argmax(model(observation)["q"], axis=1))
-    assert len(set(actions)) > 1
-    model.set_weights([-weights for weights in model.get_weights()])  # it follows the learner
-    np.testing.assert_array_equal(policy(observation), np.argmax(model(observation)["q"], axis=1))
 
 
 class EveryRow(Sampler):

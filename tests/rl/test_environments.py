@@ -36,8 +36,7 @@ def test_specs_and_time_steps_agree():
         for name, spec in specs._asdict().items():
             values = getattr(time_step, name)
             assert (values.shape, values.dtype) == ((3, *spec.shape), spec.dtype), name
-    assert environment.action_spec().maximum == 5  # Pong knows 6 actions of the console's 18
-    assert make_environment(full_action_space=True).action_spec().maximum == 17
+    assert environment.action_spec().maximum == 5  # of the console's 18 actions Pong knows 6
 
 
 def test_cut_off_games_go_from_last_to_first_and_keep_their_discount():
@@ -198,13 +197,14 @@ def test_bad_actions(actions):
 
 @pytest.mark.parametrize("sticky", [0.0, 0.25])
 @pytest.mark.parametrize("frame_skip, noop_max", [(4, 30), (3, 0)])
-def test_the_colour_emulator_plays_the_same_game(frame_skip, noop_max, sticky):
+@pytest.mark.parametrize("game", ["pong", "breakout"])
+def test_the_colour_emulator_plays_the_same_game(game, frame_skip, noop_max, sticky):
     environment = make_environment(
-        "breakout",
+        game,
         frame_skip=frame_skip,
         noop_max=noop_max,
         repeat_action_probability=sticky,
-        max_episode_steps=400,
+        max_episode_steps=300,
     )
     screen = environment.colour_emulator()
     frames, info = screen.reset(seed=environment.seeds[:1])
@@ -212,7 +212,7 @@ def test_the_colour_emulator_plays_the_same_game(frame_skip, noop_max, sticky):
     assert (frames[..., 0] != frames[..., 2]).any()
     environment.reset()
     rewards = 0
-    for action in random_actions(environment, 400):
+    for action in random_actions(environment, 300):
         step = environment.step(action)
         reward, ended = 0, False
         for _ in range(frame_skip):
@@ -224,7 +224,8 @@ def test_the_colour_emulator_plays_the_same_game(frame_skip, noop_max, sticky):
         rewards += reward
         if ended:
             break
-    assert ended and rewards > 0
+    # Points are lost in Pong, and lives in Breakout.
+    assert ended and (rewards or info["lives"][0] < 5)
 
 
 @pytest.mark.parametrize(

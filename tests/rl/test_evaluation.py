@@ -6,7 +6,8 @@ import pytest
 from tf_agents.trajectories import time_step as ts
 
 from tfselfsup.rl.environments import AtariEnvironment
-from tfselfsup.rl.evaluation import epsilon_greedy, evaluate, random_policy
+from tfselfsup.rl.evaluation import choose_actions, evaluate
+from tfselfsup.rl.policies import random_policy
 
 FIRST, MID, LAST = 0, 1, 2
 NUM_ACTIONS = 6
@@ -214,10 +215,10 @@ def test_the_generator_determines_the_exploration():
     assert (all_actions(0.3, seed=1) != all_actions(0.3, seed=2)).any()
 
 
-def test_epsilon_greedy_leaves_slots_that_are_not_active_alone():
+def test_slots_that_are_not_active_are_left_alone():
     environment = MadeUpEnvironment([[0.0]], [[0.0]], [[0.0]])
     environment.reset()
-    actions = epsilon_greedy(
+    actions = choose_actions(
         environment,
         lambda observations: 1 + observations[:, 0, 0, 0, 0],  # 1 + the slot
         np.array([0, 2]),
@@ -226,14 +227,6 @@ def test_epsilon_greedy_leaves_slots_that_are_not_active_alone():
     )
     np.testing.assert_array_equal(actions, [1, 0, 3])
     assert actions.dtype == np.int32
-
-
-def test_the_random_policy_takes_every_action_alike():
-    act = random_policy(NUM_ACTIONS, np.random.default_rng(0))
-    actions = act(np.zeros((6000, 1)))
-    assert actions.shape == (6000,) and actions.dtype.kind == "i"
-    # sqrt(6000 * 1/6 * 5/6) = 29
-    assert (abs(np.bincount(actions, minlength=NUM_ACTIONS) - 1000) < 4 * 29).all()
 
 
 def test_each_evaluation_starts_anew():

@@ -10,9 +10,10 @@ from tfselfsup import tasks
 from tfselfsup.config import AgentConfig, AgentExperiment, ExplorationConfig
 from tfselfsup.models.multi_head import FoldTime
 from tfselfsup.rl.agent import SelfSupervisedDqnAgent
-from tfselfsup.rl.collector import Collector, Episode, greedy_policy
+from tfselfsup.rl.collector import Collector, Episode
 from tfselfsup.rl.learner import Learner
 from tfselfsup.rl.objectives import gradient_steps
+from tfselfsup.rl.policies import greedy_policy
 from tfselfsup.rl.replay import Replay
 from tfselfsup.rl.ring import FIRST, LAST, MID
 from tfselfsup.rl.samplers import PrioritisedSampler

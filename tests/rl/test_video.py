@@ -102,7 +102,8 @@ def test_only_the_first_slot_plays_and_begins_anew(tmp_path, recorded):
         return act(observations)
 
     assert record(environment, tmp_path / NAME, counting) == recorded[1]
-    assert set(seen) == {1} and len(seen) == STEPS
+    # It is not asked where the action is a random one: about a tenth of the steps.
+    assert set(seen) == {1} and 0.8 * STEPS < len(seen) <= STEPS
 
 
 def test_the_frame_skip_sets_the_frames_of_a_step(tmp_path):

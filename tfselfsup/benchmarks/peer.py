@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-SCRIPT = Path(__file__).with_name("stable_baselines3_dqn.py")
+SCRIPT = Path(__file__).with_name("peers") / "stable_baselines3_dqn.py"
 
 
 class Peer:

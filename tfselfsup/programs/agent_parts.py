@@ -14,7 +14,7 @@ from tf_agents.specs import tensor_spec
 from tfselfsup import tasks
 from tfselfsup.config import AgentConfig, AgentExperiment, EnvironmentConfig
 from tfselfsup.models import heads, multi_head
-from tfselfsup.rl import collector, evaluation, learner, objectives, replay, samplers
+from tfselfsup.rl import collector, learner, objectives, policies, replay, samplers
 from tfselfsup.rl.agent import SelfSupervisedDqnAgent
 from tfselfsup.rl.environments import AtariEnvironment
 
@@ -159,7 +159,7 @@ def make_collector(
     experiment: AgentExperiment,
     environment: AtariEnvironment,
     memory: replay.Replay,
-    policy: collector.GreedyPolicy,
+    policy: policies.Policy,
     generator: np.random.Generator,
 ) -> collector.Collector:
     """Makes what plays the games and fills the memory."""
@@ -175,9 +175,9 @@ def make_collector(
 
 def make_policy(
     experiment: AgentExperiment, model: tf.keras.Model | None, num_actions: int
-) -> collector.GreedyPolicy:
+) -> policies.Policy:
     """Returns the policy to score: a network's greedy one, or the Random agent's without one."""
     if model is not None:
-        return collector.greedy_policy(model)
+        return policies.greedy_policy(model)
     generator = np.random.default_rng(seeds(experiment.seed)["evaluation"])
-    return evaluation.random_policy(num_actions, generator)
+    return policies.random_policy(num_actions, generator)

@@ -134,7 +134,7 @@ def _make_case(agent_name: str, precision: str, num_envs: int) -> Case:
 
     from tfselfsup.benchmarks import stages, training_loop
     from tfselfsup.programs import agent_parts as parts
-    from tfselfsup.rl import collector, training
+    from tfselfsup.rl import policies, training
 
     experiment = _experiment(agent_name, precision, num_envs)
     environment = parts.make_environment(experiment.environment, seed=0)
@@ -146,7 +146,7 @@ def _make_case(agent_name: str, precision: str, num_envs: int) -> Case:
     watch.watch(memory, "append", "store")
     watch.watch(memory, "sample", "sample")
     watch.watch(learner, "update", "learn")
-    policy = watch.timed("act", collector.greedy_policy(agent.model))
+    policy = watch.timed("act", policies.greedy_policy(agent.model))
     plays = parts.make_collector(experiment, environment, memory, policy, np.random.default_rng(0))
     events = training.train(experiment, plays, learner, memory, training.Progress())
     loop = training_loop.TrainingLoop(events, watch)

@@ -43,13 +43,18 @@ def main(arguments: list[str] | None = None) -> None:
         experiment, evaluation=dataclasses.replace(experiment.evaluation, **chosen)
     )
     evaluation = evaluate(experiment, run)
+    checkpoint = evaluation["protocol"]["checkpoint"]
     print(
         f"{evaluation['agent']} on {evaluation['game']}: mean {evaluation['mean']:.2f}, "
         f"std {evaluation['std']:.2f}, {evaluation['episodes']} games, "
-        f"{evaluation['agent_steps']} agent steps; {run.path / 'evaluation.json'}"
+        f"{evaluation['agent_steps']} agent steps"
+        f"{f' ({checkpoint} checkpoint)' if checkpoint else ''}"
+        f"{'' if evaluation['finished'] else ', training not finished'}; "
+        f"{run.path / 'evaluation.json'}"
     )
     if parsed.video:
-        print(record(experiment, run))
+        with user_mistakes():
+            print(record(experiment, run))
 
 
 def _type_of(option: str) -> Any:
@@ -78,6 +83,7 @@ def evaluate(experiment: AgentExperiment, run: RunDirectory) -> dict[str, Any]:
 
     from tfselfsup.programs import agent_parts as parts
     from tfselfsup.rl import evaluation
+    from tfselfsup.rl.environments import resolve_game
 
     settings = experiment.evaluation
     seed = parts.seeds(experiment.seed)["evaluation"]
@@ -87,6 +93,7 @@ def evaluate(experiment: AgentExperiment, run: RunDirectory) -> dict[str, Any]:
             experiment.environment, seed, num_envs, settings.repeat_action_probability
         )
         policy, agent_steps = _policy(experiment, run, environment)
+        game = resolve_game(experiment.environment.game)
     with tqdm(total=settings.episodes, unit=" games", dynamic_ncols=True) as bar:
         result = evaluation.evaluate(
             environment,
@@ -97,7 +104,13 @@ def evaluate(experiment: AgentExperiment, run: RunDirectory) -> dict[str, Any]:
             on_episode=lambda score: bar.update(),
         )
     environment.close()
-    written = _describe(experiment, agent_steps, result.scores)
+    trained_steps = _trained_steps(run)
+    written = {
+        **_describe(experiment, result.scores),
+        "game": game,
+        "agent_steps": agent_steps,
+        "finished": trained_steps >= experiment.total_steps or experiment.agent.kind == "random",
+    }
     run.write_evaluation(written)
     return written
 
@@ -148,34 +161,45 @@ def _policy(experiment: AgentExperiment, run: RunDirectory, environment):
     return parts.make_policy(experiment, agent.model, 0), steps
 
 
-def _describe(experiment: AgentExperiment, agent_steps: int, scores) -> dict[str, Any]:
+def _trained_steps(run: RunDirectory) -> int:
+    """Reads how many agent steps the run has been trained for."""
+    from tfselfsup.rl import checkpointing
+
+    checkpoints = run.checkpoints()
+    return checkpointing.agent_steps(checkpoints[-1]) if checkpoints else 0
+
+
+def _describe(experiment: AgentExperiment, scores) -> dict[str, Any]:
     import numpy as np
 
-    agent, settings = experiment.agent, experiment.evaluation
-    learns = agent.kind != "random"
+    agent = experiment.agent
     return {
         "kind": "agent",
         "agent": agent_name(agent),
         "task": "+".join(task.name for task in agent.tasks) or None,
         "mode": agent.mode if agent.tasks else None,
-        "game": resolve_game(experiment.environment.game),
         "seed": experiment.seed,
-        "agent_steps": agent_steps,
-        "total_steps": experiment.total_steps if learns else 0,
-        "finished": trained_steps >= experiment.total_steps if learns else True,
+        "total_steps": experiment.total_steps if agent.kind != "random" else 0,
         "episodes": len(scores),
         "mean": float(scores.mean()),
         "std": float(scores.std(ddof=1)) if len(scores) > 1 else 0.0,
         "median": float(np.median(scores)),
         "scores": scores.tolist(),
-        "protocol": {
-            "checkpoint": settings.checkpoint if learns else None,
-            "epsilon": settings.epsilon if learns else 1.0,
-            "repeat_action_probability": settings.repeat_action_probability,
-            "noop_max": experiment.environment.noop_max,
-            "frame_skip": experiment.environment.frame_skip,
-            "max_episode_steps": experiment.environment.max_episode_steps,
-            "rewards": "raw",
-            "life_loss_ends_episode": False,
-        },
+        "protocol": protocol(experiment),
+    }
+
+
+def protocol(experiment: AgentExperiment) -> dict[str, Any]:
+    """Says how an agent is scored; scores of one protocol can be compared."""
+    settings, environment = experiment.evaluation, experiment.environment
+    learns = experiment.agent.kind != "random"
+    return {
+        "checkpoint": settings.checkpoint if learns else None,
+        "epsilon": settings.epsilon if learns else 1.0,
+        "repeat_action_probability": settings.repeat_action_probability,
+        "noop_max": environment.noop_max,
+        "frame_skip": environment.frame_skip,
+        "max_episode_steps": environment.max_episode_steps,
+        "rewards": "raw",
+        "life_loss_ends_episode": False,
     }

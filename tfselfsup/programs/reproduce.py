@@ -12,6 +12,7 @@ from pathlib import Path
 from tfselfsup import command_line
 from tfselfsup.command_line import ExperimentParser
 from tfselfsup.config import AgentExperiment, Reproduction
+from tfselfsup.programs.evaluate_agent import protocol
 from tfselfsup.programs.report import write_report
 from tfselfsup.programs.startup import fail, user_mistakes
 from tfselfsup.runs import RunDirectory
@@ -40,6 +41,7 @@ class PlannedRun:
             evaluation is not None
             and evaluation.get("finished") is True
             and evaluation.get("episodes") == self.experiment.evaluation.episodes
+            and evaluation.get("protocol") == protocol(self.experiment)
             and self.run.experiment() == self.experiment
         )
 
@@ -91,6 +93,9 @@ def plan(reproduction: Reproduction, out: Path) -> list[PlannedRun]:
 
     Returns:
         A run for each experiment and seed, in that order.
+
+    Raises:
+        ValueError: If two runs would share a folder, or an experiment cannot be read.
     """
     overrides = []
     for key, value in reproduction.overrides.items():
@@ -106,6 +111,10 @@ def plan(reproduction: Reproduction, out: Path) -> list[PlannedRun]:
                     RunDirectory(out / f"{Path(name).stem}_seed{seed}"),
                 )
             )
+    folders = [one.run.path for one in planned]
+    shared = {str(folder) for folder in folders if folders.count(folder) > 1}
+    if shared:
+        raise ValueError(f"expected a folder for each run, got several for {', '.join(shared)}")
     return planned
 
 
@@ -153,14 +162,19 @@ def _run(one: PlannedRun) -> int:
         # so that a crash ends one run only.
         package = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-        try:
-            status = subprocess.run(
-                [sys.executable, "-m", "tfselfsup", *command],
-                env=os.environ | {"PYTHONPATH": path},
-                check=False,
-            ).returncode
-        except KeyboardInterrupt:
-            return INTERRUPTED
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tfselfsup", *command], env=os.environ | {"PYTHONPATH": path}
+        )
+        status = _wait(process)
         if status:
             return status
     return 0
+
+
+def _wait(process: subprocess.Popen) -> int:
+    """Waits for a process; at Ctrl-C, which it hears too, until it has saved its run."""
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        return INTERRUPTED

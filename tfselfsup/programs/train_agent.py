@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Callable
 
@@ -37,15 +38,21 @@ def train(experiment: AgentExperiment, run: RunDirectory) -> None:
     """
     start_tensorflow(experiment.runtime)
     warn_of_slow_precision(experiment.network.precision)
-    if experiment.agent.kind == "random":
+    with contextlib.ExitStack() as stack:
         with user_mistakes():
-            _check_game(experiment)
-            run.start(experiment)
-        return
+            stack.enter_context(run.training())
+            if experiment.agent.kind == "random":
+                _check_game(experiment)
+                run.start(experiment)
+                return
+            _check_periods(experiment)
+            session = _Session(experiment, run)
+        _run_to_end(session, run)
+
+
+def _run_to_end(session: _Session, run: RunDirectory) -> None:
     from tfselfsup.rl.learner import NonFiniteLossError
 
-    with user_mistakes():
-        session = _Session(experiment, run)
     try:
         session.run_to_end()
     except NonFiniteLossError as error:
@@ -54,6 +61,16 @@ def train(experiment: AgentExperiment, run: RunDirectory) -> None:
             f"{error}, after {session.agent_steps} agent steps; "
             f"the last good checkpoint is {good[0] if good else 'none'}",
             status=1,
+        )
+
+
+def _check_periods(experiment: AgentExperiment) -> None:
+    """Checks that every short evaluation has a row of metrics.csv of its own."""
+    curve_period, period = experiment.evaluation.curve_period, experiment.logging.period
+    if 0 < curve_period < period:
+        raise ValueError(
+            f"expected evaluation.curve_period of at least logging.period, {period}, or 0, "
+            f"got {curve_period}"
         )
 
 
@@ -70,7 +87,7 @@ class _Session:
         import numpy as np
 
         from tfselfsup.programs import agent_parts as parts
-        from tfselfsup.rl import checkpointing, collector
+        from tfselfsup.rl import checkpointing, policies
 
         seeds = parts.seeds(experiment.seed)
         checkpoints = run.checkpoints()
@@ -78,7 +95,7 @@ class _Session:
         # With the steps in the seed a resumed run plays other games than those it began with.
         environment = parts.make_environment(experiment.environment, (seeds["environment"], played))
         agent = parts.make_agent(experiment, environment)
-        policy = collector.greedy_policy(agent.model)
+        policy = policies.greedy_policy(agent.model)
         generator = np.random.default_rng(seeds["exploration"])
         self._experiment = experiment
         self._run = run

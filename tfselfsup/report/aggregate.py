@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from tfselfsup.config import AgentExperiment, LoggingConfig, RuntimeConfig, differences
 from tfselfsup.runs import RunDirectory
 
 
@@ -18,11 +23,13 @@ class AgentRun:
 
     Attributes:
         path: The run directory.
+        experiment: Its settings.
         evaluation: The content of its evaluation.json.
         metrics: Its metrics.csv, one row per logging interval; empty for the Random agent.
     """
 
     path: Path
+    experiment: AgentExperiment
     evaluation: dict[str, Any]
     metrics: pd.DataFrame
 
@@ -63,7 +70,64 @@ def _read(path: Path) -> AgentRun:
     invalid = [name for name, valid in FIELDS.items() if not valid(evaluation.get(name))]
     if invalid:
         raise ValueError(f"evaluation.json has no valid {', '.join(invalid)}")
-    return AgentRun(path, evaluation, _metrics(run))
+    return AgentRun(path, run.experiment(), evaluation, _metrics(run))
+
+
+def group_seeds(runs: Iterable[AgentRun], game: str) -> dict[str, list[AgentRun]]:
+    """Puts runs together that differ in nothing but the seed.
+
+    Args:
+        runs: Scored agents; those of other games are passed over.
+        game: Name of the game.
+
+    Returns:
+        The runs of each agent by its name, with the settings in which agents of one name differ:
+        `dqn`, or `rotation, mode joint` beside `rotation, mode alternate`. An agent whose training
+        or scoring was another one, or is not finished, is another agent.
+    """
+    groups: dict[str, list[AgentRun]] = defaultdict(list)
+    for run in runs:
+        if run.evaluation["game"] == game:
+            groups[_key(run)].append(run)
+    named = {}
+    for group in groups.values():
+        agent = group[0].evaluation["agent"]
+        alike = [other[0] for other in groups.values() if other[0].evaluation["agent"] == agent]
+        named[agent + _distinction(group[0], alike)] = group
+    return named
+
+
+def _key(run: AgentRun) -> str:
+    return json.dumps(_compared(run), sort_keys=True)
+
+
+def _compared(run: AgentRun) -> dict[str, Any]:
+    """Lists what runs of one agent have in common, by dotted key."""
+    settings = dataclasses.replace(
+        run.experiment, seed=0, logging=LoggingConfig(), runtime=RuntimeConfig()
+    )
+    flat = {key: new for key, (_, new) in differences(AgentExperiment(), settings).items()}
+    training = {key: value for key, value in flat.items() if not key.startswith("evaluation")}
+    training["agent.tasks"] = [dataclasses.asdict(task) for task in run.experiment.agent.tasks]
+    training.pop("agent.mode", None)  # without meaning where there is no task
+    of_score = {name: run.evaluation.get(name) for name in ("agent", "mode")}
+    scored = of_score | run.evaluation.get("protocol", {})
+    # An overshoot at the end differs from seed to seed; how far an unfinished run is, matters.
+    so_far = {} if is_finished(run) else {"agent steps": run.evaluation["agent_steps"]}
+    return training | scored | so_far
+
+
+def is_finished(run: AgentRun) -> bool:
+    """Tells whether the training had ended when the run was scored."""
+    return run.evaluation.get("finished", True)
+
+
+def _distinction(run: AgentRun, alike: list[AgentRun]) -> str:
+    """Names the settings in which a run differs from others of the same agent."""
+    mine, others = _compared(run), [_compared(other) for other in alike]
+    keys = sorted({key for other in others for key in other})
+    differing = [key for key in keys if len({str(other.get(key)) for other in others}) > 1]
+    return "".join(f", {key} {mine[key]}" for key in differing if key in mine)
 
 
 def _metrics(run: RunDirectory) -> pd.DataFrame:
@@ -86,7 +150,8 @@ def _is_number(value: Any) -> bool:
 # What a report needs of an evaluation, and whether a value is what it should be.
 FIELDS: dict[str, Callable[[Any], bool]] = {
     "agent": lambda value: isinstance(value, str),
-    "game": lambda value: isinstance(value, str),
+    # It names files, too.
+    "game": lambda value: isinstance(value, str) and re.fullmatch("[a-z0-9_]+", value),
     "seed": _is_number,
     "agent_steps": _is_number,
     "mean": _is_number,

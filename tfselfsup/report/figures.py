@@ -9,7 +9,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from tfselfsup.report.aggregate import AgentRun
+from tfselfsup.report.aggregate import AgentRun, group_seeds
 from tfselfsup.runs import written_aside
 
 LINE_STYLES = ("-", "--", ":", "-.")
@@ -28,11 +28,8 @@ def learning_curves(runs: Sequence[AgentRun], game: str) -> Figure:
     """
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    of_game = [run for run in runs if run.evaluation["game"] == game]
-    agents = list(dict.fromkeys(run.evaluation["agent"] for run in of_game))
-    for index, agent in enumerate(agents):
+    for index, (agent, its_runs) in enumerate(group_seeds(runs, game).items()):
         colour = matplotlib.colormaps["tab10"](index % 10)
-        its_runs = [run for run in of_game if run.evaluation["agent"] == agent]
         curves = [curve for run in its_runs if not (curve := evaluation_curve(run)).empty]
         if not curves:
             mean = sum(run.evaluation["mean"] for run in its_runs) / len(its_runs)

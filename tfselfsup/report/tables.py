@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from tfselfsup.report import published
-from tfselfsup.report.aggregate import AgentRun
+from tfselfsup.report.aggregate import AgentRun, group_seeds
+
+MEASURED = ("measured", "std", "games", "seeds", "agent steps")
 
 
 def agent_scores(runs: Sequence[AgentRun], game: str) -> pd.DataFrame:
@@ -22,39 +23,40 @@ def agent_scores(runs: Sequence[AgentRun], game: str) -> pd.DataFrame:
     Returns:
         A row for every agent that was published or measured, in the published order, with the
         columns: agent; published, the study's mean score; measured, the mean over seeds of the mean
-        raw score of whole games; std, of the scores of all games; games; seeds; agent steps. Where
-        runs of an agent differ in their agent steps, each number of steps has a row.
+        raw score of whole games; std, of the scores of all games; games; seeds; agent steps, the
+        mean over seeds.
     """
-    scores_published = published.AGENT_SCORES.get(game, {})
-    grouped: dict[str, dict[int, list[AgentRun]]] = defaultdict(lambda: defaultdict(list))
-    for run in runs:
-        if run.evaluation["game"] == game:
-            agent, steps = run.evaluation["agent"], run.evaluation["agent_steps"]
-            grouped[agent][steps].append(run)
+    scores_published = dict(published.AGENT_SCORES.get(game, {}))
+    groups = group_seeds(runs, game)
     rows = []
-    for agent in dict.fromkeys([*scores_published, *grouped]):
-        of_agent = grouped.get(agent) or {None: []}
-        for steps, its_runs in sorted(of_agent.items(), key=lambda item: item[0] or 0):
-            rows.append(
-                {"agent": agent, "published": scores_published.get(agent)}
-                | _measured(its_runs)
-                | {"agent steps": steps}
-            )
+    for agent in dict.fromkeys([*scores_published, *(_agent(group) for group in groups.values())]):
+        row = {"agent": agent, "published": scores_published.get(agent)}
+        measured = [
+            row | {"agent": name} | _measured(group)
+            for name, group in groups.items()
+            if _agent(group) == agent
+        ]
+        rows += measured or [row | dict.fromkeys(MEASURED)]
     integers = {name: "Int64" for name in ("games", "seeds", "agent steps")}
     return pd.DataFrame(rows).astype(integers)
 
 
-def _measured(runs: list[AgentRun]) -> dict[str, float | int | None]:
-    scores = [np.array(run.evaluation["scores"], float) for run in runs]
-    if not scores:
-        return dict.fromkeys(("measured", "std", "games", "seeds"))
+def _agent(group: list[AgentRun]) -> str:
+    return group[0].evaluation["agent"]
+
+
+def _measured(group: list[AgentRun]) -> dict[str, float | int | None]:
+    scores = [np.array(run.evaluation["scores"], float) for run in group]
     games = np.concatenate(scores)
-    return {
-        "measured": float(np.mean([of_seed.mean() for of_seed in scores])),
-        "std": float(games.std(ddof=1)) if games.size > 1 else None,
-        "games": games.size,
-        "seeds": len({run.evaluation["seed"] for run in runs}),
-    }
+    steps = [run.evaluation["agent_steps"] for run in group]
+    figures = (
+        float(np.mean([of_seed.mean() for of_seed in scores])),
+        float(games.std(ddof=1)) if games.size > 1 else None,
+        games.size,
+        len({run.evaluation["seed"] for run in group}),
+        round(np.mean(steps)),
+    )
+    return dict(zip(MEASURED, figures, strict=True))
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +97,8 @@ class Checkpointer:
         if not checkpoints:
             return Progress()
         state = _read_state(checkpoints[-1])
-        self._tensors.read(str(checkpoints[-1] / "tensors")).assert_existing_objects_matched()
+        with _damage_named(checkpoints[-1]):
+            self._tensors.read(str(checkpoints[-1] / "tensors")).assert_existing_objects_matched()
         self._generator.bit_generator.state = state["generator"]
         if self._run.replay.exists():
             self._replay.load(self._run.replay)
@@ -128,7 +131,22 @@ def load_weights(model: tf.keras.Model, checkpoint: Path) -> None:
     Args:
         model: Receives them.
         checkpoint: The folder.
+
+    Raises:
+        ValueError: If its weights cannot be read, or do not fit.
     """
     reader = tf.train.Checkpoint(online=model)
-    status = reader.read(str(checkpoint / "tensors")).expect_partial()
-    status.assert_existing_objects_matched()
+    with _damage_named(checkpoint):
+        status = reader.read(str(checkpoint / "tensors")).expect_partial()
+        status.assert_existing_objects_matched()
+
+
+@contextmanager
+def _damage_named(checkpoint: Path) -> Iterator[None]:
+    try:
+        yield
+    except (tf.errors.OpError, AssertionError, ValueError) as error:
+        reason = str(error).splitlines()[0][:80]
+        raise ValueError(
+            f"{checkpoint} is damaged or of another network ({reason}); delete it to go on without"
+        ) from error

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 
 from tfselfsup.rl.environments import AtariEnvironment
+from tfselfsup.rl.policies import Policy, epsilon_greedy
 from tfselfsup.rl.replay import Replay
-
-GreedyPolicy = Callable[[np.ndarray], np.ndarray]
 
 
 class Episode(NamedTuple):
@@ -20,22 +17,6 @@ class Episode(NamedTuple):
 
     score: float
     length: int
-
-
-def greedy_policy(model: tf.keras.Model) -> GreedyPolicy:
-    """Compiles the choice of the action with the largest Q value.
-
-    Args:
-        model: Has the output `q`.
-
-    Returns:
-        A function from uint8 [N, T, H, W, C] to int64 [N], for any N.
-    """
-    observation = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)
-    best = tf.function(
-        lambda frames: tf.argmax(model(frames)["q"], -1), [observation], autograph=False
-    )
-    return lambda frames: best(frames).numpy()
 
 
 class Collector:
@@ -49,7 +30,7 @@ class Collector:
         self,
         environment: AtariEnvironment,
         replay: Replay,
-        policy: GreedyPolicy,
+        policy: Policy,
         generator: np.random.Generator,
         *,
         clip_rewards: bool,
@@ -69,6 +50,7 @@ class Collector:
         self._environment = environment
         self._replay = replay
         self._policy = policy
+        self._num_actions = int(environment.action_spec().maximum) + 1
         self._generator = generator
         self._clip_rewards = clip_rewards
         self._life_loss_ends_episode = life_loss_ends_episode
@@ -84,7 +66,9 @@ class Collector:
             How many agent steps begin: a slot whose game has ended only begins a new one.
         """
         step = self._time_step
-        actions = self._choose(step.observation)
+        actions = epsilon_greedy(
+            step.observation, self._policy, self._num_actions, self.epsilon, self._generator
+        )
         self._replay.append(
             step.observation[:, -1, :, :, 0],
             step.step_type,
@@ -112,14 +96,6 @@ class Collector:
         self._scores[ended] = 0
         self._lengths[ended] = 0
         return episodes
-
-    def _choose(self, observation: np.ndarray) -> np.ndarray:
-        explores = self._generator.random(len(observation)) < self.epsilon
-        num_actions = int(self._environment.action_spec().maximum) + 1
-        actions = self._generator.integers(num_actions, size=len(observation))
-        if not explores.all():
-            actions = np.where(explores, actions, self._policy(observation))
-        return actions
 
     def _discounts(self) -> np.ndarray:
         step = self._time_step

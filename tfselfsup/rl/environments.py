@@ -80,7 +80,6 @@ class AtariEnvironment(py_environment.PyEnvironment):
         repeat_action_probability: float = 0.0,
         max_episode_steps: int = 27_000,
         num_threads: int = 0,
-        full_action_space: bool = False,
     ):
         """Starts the emulators.
 
@@ -96,7 +95,6 @@ class AtariEnvironment(py_environment.PyEnvironment):
             max_episode_steps: Agent steps after which a game is cut off; 27,000 of 4 frames are
                 half an hour of play.
             num_threads: Threads of the emulator; 0 takes as many as there are cores.
-            full_action_space: All 18 actions instead of those the game knows.
 
         Raises:
             ValueError: If the game is unknown or a number is out of its range.
@@ -116,7 +114,6 @@ class AtariEnvironment(py_environment.PyEnvironment):
             "repeat_action_probability": repeat_action_probability,
             # The emulator counts its own frames, and not those of the no-op start.
             "max_num_frames_per_episode": max_episode_steps * frame_skip,
-            "full_action_space": full_action_space,
             "episodic_life": False,
             "life_loss_info": False,
             "reward_clipping": False,

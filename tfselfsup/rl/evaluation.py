@@ -6,9 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfselfsup.rl.environments import AtariEnvironment
-
-# From uint8 [n, 4, 84, 84, 1] to integers [n]; n is any number from 1 to the number of slots.
-Act = Callable[[np.ndarray], np.ndarray]
+from tfselfsup.rl.policies import Policy, epsilon_greedy
 
 
 class EvaluationResult(NamedTuple):
@@ -25,7 +23,7 @@ class EvaluationResult(NamedTuple):
 
 def evaluate(
     environment: AtariEnvironment,
-    act: Act,
+    policy: Policy,
     *,
     episodes: int,
     epsilon: float,
@@ -45,7 +43,7 @@ def evaluate(
 
     Args:
         environment: Whose slots play.
-        act: The greedy policy. Only observations of slots that still play are given to it.
+        policy: The greedy policy. Only observations of slots that still play are given to it.
         episodes: Number of games, 1 or more; with fewer games than slots some slots stay idle.
         epsilon: Probability of a random action, in [0, 1].
         generator: Draws the random actions.
@@ -66,7 +64,7 @@ def evaluate(
     time_step = environment.reset()
     while (active := np.flatnonzero(played < quota)).size:
         time_step = environment.step(
-            epsilon_greedy(environment, act, active, epsilon=epsilon, generator=generator)
+            choose_actions(environment, policy, active, epsilon=epsilon, generator=generator)
         )
         score += time_step.reward
         length += ~time_step.is_first()
@@ -80,37 +78,35 @@ def evaluate(
     return EvaluationResult(np.array(scores, np.float64), np.array(lengths, np.int64))
 
 
-def epsilon_greedy(
+def choose_actions(
     environment: AtariEnvironment,
-    act: Act,
+    policy: Policy,
     active: np.ndarray,
     *,
     epsilon: float,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """Chooses actions for the environment's current time step.
+    """Chooses epsilon-greedy actions for the environment's current time step.
 
     Args:
         environment: Gives the observations and the number of actions.
-        act: The greedy policy.
+        policy: The greedy policy.
         active: int [n], the slots to choose for.
-        epsilon: Probability of an action drawn uniformly from all.
-        generator: Draws both.
+        epsilon: Probability of a random action.
+        generator: Draws them.
 
     Returns:
         int32 [N]: the chosen actions, and 0 in slots that are not active.
     """
-    observations = environment.current_time_step().observation[active]
-    random_actions = random_policy(environment.action_spec().maximum + 1, generator)(observations)
-    explore = generator.random(len(active)) < epsilon
     actions = np.zeros(environment.batch_size, np.int32)
-    actions[active] = np.where(explore, random_actions, act(observations))
+    actions[active] = epsilon_greedy(
+        environment.current_time_step().observation[active],
+        policy,
+        environment.action_spec().maximum + 1,
+        epsilon,
+        generator,
+    )
     return actions
-
-
-def random_policy(num_actions: int, generator: np.random.Generator) -> Act:
-    """Makes the Random agent: every action with the same probability."""
-    return lambda observations: generator.integers(num_actions, size=len(observations))
 
 
 def _check_epsilon(epsilon: float) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 from ale_py.vector_env import AtariVectorEnv
 
 from tfselfsup.rl.environments import AtariEnvironment
-from tfselfsup.rl.evaluation import Act, epsilon_greedy
+from tfselfsup.rl.evaluation import choose_actions
+from tfselfsup.rl.policies import Policy
 
 FRAMES_PER_SECOND = 60  # the speed of the console
 SCALE = 2  # video pixels per console pixel
@@ -17,7 +18,7 @@ SCALE = 2  # video pixels per console pixel
 
 def record_game(
     environment: AtariEnvironment,
-    act: Act,
+    policy: Policy,
     *,
     epsilon: float,
     generator: np.random.Generator,
@@ -29,7 +30,7 @@ def record_game(
 
     Args:
         environment: Is reset; its other slots idle meanwhile.
-        act: The greedy policy, as for `evaluation.evaluate`.
+        policy: The greedy policy, as for `evaluation.evaluate`.
         epsilon: Probability of a random action, in [0, 1].
         generator: Draws the random actions.
         path: The mp4 to write, in a folder that exists.
@@ -50,7 +51,7 @@ def record_game(
         raise OSError(f"expected a folder to write a video to, cannot write {path}")
     score = 0.0
     try:
-        for frame, reward in _play(environment, screen, act, epsilon, generator):
+        for frame, reward in _play(environment, screen, policy, epsilon, generator):
             large = cv2.resize(frame, size, interpolation=cv2.INTER_NEAREST)
             writer.write(cv2.cvtColor(large, cv2.COLOR_RGB2BGR))
             score += reward
@@ -65,7 +66,7 @@ def record_game(
 def _play(
     environment: AtariEnvironment,
     screen: AtariVectorEnv,
-    act: Act,
+    policy: Policy,
     epsilon: float,
     generator: np.random.Generator,
 ) -> Iterator[tuple[np.ndarray, float]]:
@@ -75,7 +76,9 @@ def _play(
     first_slot = np.array([0])
     time_step = environment.reset()
     while not time_step.is_last()[0]:
-        actions = epsilon_greedy(environment, act, first_slot, epsilon=epsilon, generator=generator)
+        actions = choose_actions(
+            environment, policy, first_slot, epsilon=epsilon, generator=generator
+        )
         time_step = environment.step(actions)
         for _ in range(environment.frame_skip):
             frames, reward, terminated, truncated, _ = screen.step(actions[:1])

@@ -120,8 +120,8 @@ class Task(abc.ABC):
           examples: what `transform` returned.
 
         Returns:
-          float32 [B], the loss of every example already multiplied by its weight, so that the mean
-          over the batch is the loss to minimise.
+          float32 [B], the loss of every example already multiplied by its weight. The loss to
+          minimise is their sum, divided by the sum of the weights.
         """
 
     @abc.abstractmethod
