@@ -1,0 +1,1 @@
+"""Scripts for other libraries, each run in a virtual environment of its own."""
