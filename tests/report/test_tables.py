@@ -94,7 +94,7 @@ def test_an_unfinished_run_has_a_row_of_its_own():
     runs = [scored("dqn", [1.0], steps=5000), unfinished]
     names = {row[0]: row[2] for row in rows_of(tables.agent_scores(runs, "pong"))}
     assert names["dqn"] == 1.0
-    assert names["dqn, agent steps 4000"] == 10.0
+    assert names["dqn, agent steps 4000, not finished"] == 10.0
 
 
 def test_other_games_are_passed_over():

@@ -93,7 +93,8 @@ def group_seeds(runs: Iterable[AgentRun], game: str) -> dict[str, list[AgentRun]
     for group in groups.values():
         agent = group[0].evaluation["agent"]
         alike = [other[0] for other in groups.values() if other[0].evaluation["agent"] == agent]
-        named[agent + _distinction(group[0], alike)] = group
+        ending = "" if is_finished(group[0]) else ", not finished"
+        named[agent + _distinction(group[0], alike) + ending] = group
     return named
 
 
