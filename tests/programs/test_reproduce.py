@@ -182,9 +182,9 @@ def test_the_smoke_preset_is_the_studys_four_agents_with_few_steps(capsys, progr
     assert run_here("--preset", "smoke", "--dry_run") == 0
     assert capsys.readouterr().out.splitlines() == [
         "1/4 runs/smoke/fast_random_seed0: 0 agent steps, to do",
-        "2/4 runs/smoke/fast_dqn_seed0: 8000 agent steps, to do",
-        "3/4 runs/smoke/fast_rotation_seed0: 8000 agent steps, to do",
-        "4/4 runs/smoke/fast_sequence_seed0: 8000 agent steps, to do",
+        "2/4 runs/smoke/fast_dqn_seed0: 6000 agent steps, to do",
+        "3/4 runs/smoke/fast_rotation_seed0: 6000 agent steps, to do",
+        "4/4 runs/smoke/fast_sequence_seed0: 6000 agent steps, to do",
     ]
 
 
@@ -218,7 +218,7 @@ def test_one_override_more_keeps_the_presets_others(programs, no_report):
     given = ("--preset", "smoke", "--experiments", "[atari/fast_dqn]", "--out", "out")
     assert run_here(*given, "--overrides.total_steps", "100") == 0
     experiment = RunDirectory("out/fast_dqn_seed0").experiment()
-    assert (experiment.total_steps, experiment.agent.learning_starts) == (100, 2000)
+    assert (experiment.total_steps, experiment.agent.learning_starts) == (100, 1500)
 
 
 def test_a_dry_run_runs_and_writes_nothing(programs, tmp_path):
