@@ -368,22 +368,28 @@ STOPPABLE = {
     **SMALL,
     "total_steps": 600,
     "agent.tasks": "[{name: rotation}]",
-    "logging.period": 50,
-    # So often that many a kill falls into the writing of a checkpoint.
-    "logging.checkpoint_period": 25,
-    "logging.replay_period": 50,
+    # Four rows to a checkpoint, so that a kill leaves rows that are to be written again.
+    "logging.period": 25,
+    "logging.checkpoint_period": 100,
 }
-JOINT = options(STOPPABLE, {"agent.mode": "joint"})
-PRETRAIN = options(STOPPABLE, {"agent.mode": "pretrain", "agent.pretrain_updates": 30})
+JOINT = options(STOPPABLE, {"agent.mode": "joint", "logging.replay_period": 200})
+PRETRAIN = options(
+    STOPPABLE,
+    {"agent.mode": "pretrain", "agent.pretrain_updates": 30, "logging.replay_period": 50},
+)
+
+
+def last_row_step(run_dir: Path) -> int:
+    rows = RunDirectory(run_dir).metrics()
+    return int(rows[-1]["agent_steps"]) if rows else 0
 
 
 def wait_for(process: subprocess.Popen, run_dir: Path, agent_steps: int) -> None:
-    """Waits until the row of a number of agent steps is written."""
+    """Waits until a run has begun, and the row of a number of agent steps is written."""
     for _ in range(12_000):
-        rows = RunDirectory(run_dir).metrics() if (run_dir / "config.yaml").exists() else None
-        if rows is not None and (rows[-1:] or agent_steps < 50):
-            if agent_steps < 50 or int(rows[-1]["agent_steps"]) >= agent_steps:
-                return
+        begun = (run_dir / "config.yaml").exists()
+        if begun and last_row_step(run_dir) >= agent_steps // 25 * 25:
+            return
         assert process.poll() is None, stderr_lines(run_dir)
         time.sleep(0.01)
     raise AssertionError(f"expected {agent_steps} agent steps within two minutes")
@@ -400,8 +406,8 @@ def assert_went_on(before: Path, after: Path) -> None:
     kept = [row for row in old if int(row["agent_steps"]) <= newest_step(before)]
     # Rows that were played again would have other times.
     assert new[: len(kept)] == kept
-    assert [int(row["agent_steps"]) // 50 for row in new] == list(range(1, len(new) + 1))
-    assert len(new) == newest_step(after) // 50
+    assert [int(row["agent_steps"]) // 25 for row in new] == list(range(1, len(new) + 1))
+    assert len(new) == newest_step(after) // 25
     for column in ("updates", "episodes", "hours"):
         values = [float(row[column]) for row in new]
         assert values == sorted(values), column
@@ -411,7 +417,7 @@ def assert_complete(run_dir: Path) -> None:
     """Checks that a run has come to its end."""
     rows = rows_of(run_dir)
     # An update for every 8 agent steps after the first 100, whatever happened in between.
-    assert len(rows) == 12 and 58 <= int(rows[-1]["updates"]) <= 64
+    assert len(rows) == 24 and 58 <= int(rows[-1]["updates"]) <= 64
     assert len(RunDirectory(run_dir).checkpoints()) == 2
     assert newest_step(run_dir) == int(rows[-1]["agent_steps"])
     assert not (run_dir / "replay").exists()
@@ -431,11 +437,11 @@ def stopped(tmp_path_factory):
     """A run as it was when it was killed, and when it had gone on and was stopped by Ctrl-C."""
     folder = tmp_path_factory.mktemp("stopped")
     run_dir, killed = folder / "run", folder / "killed"
-    kill_after(run_dir, JOINT, 200, 0.1)
+    kill_after(run_dir, JOINT, 250, 0.05)
     shutil.copytree(run_dir, killed)
     process = start(run_dir, *JOINT)
-    # One step more than there may be now, so that the row is of the second process.
-    wait_for(process, run_dir, newest_step(killed) // 50 * 50 + 100)
+    # Later than any row there is, so that it is of the second process.
+    wait_for(process, run_dir, last_row_step(killed) + 50)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130
     return killed, run_dir
@@ -443,7 +449,7 @@ def stopped(tmp_path_factory):
 
 def test_a_killed_run_goes_on_from_its_newest_checkpoint(stopped):
     killed, interrupted = stopped
-    assert newest_step(killed) >= 175 and newest_step(interrupted) > newest_step(killed)
+    assert newest_step(killed) < last_row_step(killed) < newest_step(interrupted)
     assert_went_on(killed, interrupted)
 
 
@@ -459,7 +465,8 @@ def test_an_interrupted_run_says_how_to_go_on(stopped):
 def test_an_interrupted_run_goes_on_with_its_memory(stopped, tmp_path):
     interrupted = stopped[1]
     run_dir = shutil.copytree(interrupted, tmp_path / "run")
-    # The replay memory was saved with the checkpoint, whatever its own period.
+    # The replay memory was saved with the checkpoint, whatever its own period; it has a row for
+    # each step of the four games, and one more for each of their ends.
     stored = json.loads((run_dir / "replay" / "replay.json").read_text())["steps"]
     assert 4 * stored >= newest_step(run_dir)
     assert run_here(*JOINT, "--run_dir", run_dir) == 0
@@ -474,7 +481,7 @@ def test_a_run_killed_at_any_moment_goes_on_from_its_newest_checkpoint(seed, tmp
     run_dir, killed = tmp_path / "run", tmp_path / "killed"
     moment = int(generator.integers(450))
     kill_after(run_dir, PRETRAIN, moment, generator.uniform(0, 0.3))
-    assert newest_step(run_dir) or moment < 50
+    assert newest_step(run_dir) or moment < 100
     shutil.copytree(run_dir, killed)
     assert run_here(*PRETRAIN, "--run_dir", run_dir) == 0
     assert_went_on(killed, run_dir)
@@ -486,14 +493,14 @@ def test_a_run_killed_at_any_moment_goes_on_from_its_newest_checkpoint(seed, tmp
 @pytest.mark.parametrize("written", ["checkpoints/step_*", "checkpoints/best", "replay"])
 def test_a_run_killed_while_it_writes_goes_on(written, tmp_path):
     run_dir, killed = tmp_path / "run", tmp_path / "killed"
-    process = start(run_dir, *JOINT)
+    process = start(run_dir, *PRETRAIN)
     while not list(run_dir.glob(f"{written}.writing")):
         assert process.poll() is None, stderr_lines(run_dir)
     process.kill()
     process.wait()
     assert list(run_dir.glob(f"{written}.writing"))
     shutil.copytree(run_dir, killed)
-    assert run_here(*JOINT, "--run_dir", run_dir) == 0
+    assert run_here(*PRETRAIN, "--run_dir", run_dir) == 0
     assert_went_on(killed, run_dir)
     assert_complete(run_dir)
 
