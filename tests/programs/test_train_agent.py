@@ -49,13 +49,7 @@ def options(*settings: dict, **more) -> list[str]:
     return [text for key, value in given for text in (f"--{key}", str(value))]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_tensorflow():
-    # The threads of a process can be set once only, and are already in use in this one.
-    with pytest.MonkeyPatch.context() as patch:
-        for program in (train_agent, evaluate_agent):
-            patch.setattr(program, "start_tensorflow", lambda runtime: None)
-        yield
+pytestmark = pytest.mark.usefixtures("one_tensorflow")
 
 
 @pytest.fixture(autouse=True)

@@ -82,7 +82,7 @@ def evaluate(experiment: AgentExperiment, run: RunDirectory) -> dict[str, Any]:
     from tqdm import tqdm
 
     from tfselfsup.programs import agent_parts as parts
-    from tfselfsup.rl import evaluation
+    from tfselfsup.rl import checkpointing, evaluation
     from tfselfsup.rl.environments import resolve_game
 
     settings = experiment.evaluation
@@ -104,7 +104,7 @@ def evaluate(experiment: AgentExperiment, run: RunDirectory) -> dict[str, Any]:
             on_episode=lambda score: bar.update(),
         )
     environment.close()
-    trained_steps = _trained_steps(run)
+    trained_steps = checkpointing.trained_steps(run)
     written = {
         **_describe(experiment, result.scores),
         "game": game,
@@ -159,14 +159,6 @@ def _policy(experiment: AgentExperiment, run: RunDirectory, environment):
     checkpointing.load_weights(agent.model, checkpoint)
     steps = checkpointing.agent_steps(checkpoint)
     return parts.make_policy(experiment, agent.model, 0), steps
-
-
-def _trained_steps(run: RunDirectory) -> int:
-    """Reads how many agent steps the run has been trained for."""
-    from tfselfsup.rl import checkpointing
-
-    checkpoints = run.checkpoints()
-    return checkpointing.agent_steps(checkpoints[-1]) if checkpoints else 0
 
 
 def _describe(experiment: AgentExperiment, scores) -> dict[str, Any]:

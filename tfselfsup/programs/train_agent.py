@@ -90,8 +90,7 @@ class _Session:
         from tfselfsup.rl import checkpointing, policies
 
         seeds = parts.seeds(experiment.seed)
-        checkpoints = run.checkpoints()
-        played = checkpointing.agent_steps(checkpoints[-1]) if checkpoints else 0
+        played = checkpointing.trained_steps(run)
         # With the steps in the seed a resumed run plays other games than those it began with.
         environment = parts.make_environment(experiment.environment, (seeds["environment"], played))
         agent = parts.make_agent(experiment, environment)

@@ -121,6 +121,12 @@ def agent_steps(checkpoint: Path) -> int:
     return _read_state(checkpoint)["progress"]["agent_steps"]
 
 
+def trained_steps(run: RunDirectory) -> int:
+    """Reads how many agent steps a run has been trained for: those of its newest checkpoint."""
+    checkpoints = run.checkpoints()
+    return agent_steps(checkpoints[-1]) if checkpoints else 0
+
+
 def _read_state(checkpoint: Path) -> dict:
     return json.loads((checkpoint / "state.json").read_text())
 
