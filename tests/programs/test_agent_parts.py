@@ -65,47 +65,25 @@ def test_target_period_in_updates(target_update_period, update_period, updates):
 
 
 @pytest.mark.parametrize(
-    ("num_envs", "update_period", "target_update_period", "group"),
+    ("num_envs", "update_period", "group"),
     [
-        (8, 4, 1000, 2),  # 2 updates due with a step of all games; 250 is a multiple of 2
-        (16, 4, 2000, 4),
-        (16, 4, 1000, 2),  # 4 are due, but 250 updates are no multiple of 4
-        (12, 4, 1000, 1),  # gcd(3, 250)
-        (8, 1, 12, 4),  # gcd(8, 12)
-        (3, 4, 1000, 1),  # fewer than one: they wait until there is one
+        (8, 4, 2),
+        (16, 4, 4),
+        (12, 5, 2),
+        (3, 4, 1),  # fewer than one: they wait until there is one
     ],
 )
-def test_a_group_of_updates_never_steps_over_a_copy(
-    num_envs, update_period, target_update_period, group
+def test_a_group_is_as_many_updates_as_fall_due_with_a_step_of_all_games(
+    num_envs, update_period, group
 ):
     experiment = AgentExperiment(
         environment=EnvironmentConfig(num_envs=num_envs),
-        agent=AgentConfig(update_period=update_period, target_update_period=target_update_period),
+        agent=AgentConfig(update_period=update_period),
     )
-    agent = types.SimpleNamespace(train_step_counter=tf.Variable(0), train_several=lambda m: m)
+    agent = types.SimpleNamespace(train_step_counter=tf.Variable(0))
     learner = agent_parts.make_learner(experiment, agent, None)
     learner.close()
     assert learner.group == group
-
-
-@pytest.mark.parametrize(
-    ("clipping", "norm", "expected"),
-    [
-        # Norms 5 and 0.5, of both together sqrt(25.25).
-        ("per_variable", 1.0, [[0.6, 0.8], [0.3, 0.4]]),
-        ("global", 1.0, np.array([[3, 4], [0.3, 0.4]]) / 25.25**0.5),
-        ("per_variable", 10.0, [[3, 4], [0.3, 0.4]]),
-        ("global", 10.0, [[3, 4], [0.3, 0.4]]),
-        ("per_variable", 0.0, [[3, 4], [0.3, 0.4]]),
-        ("global", 0.0, [[3, 4], [0.3, 0.4]]),
-    ],
-)
-def test_gradients_are_clipped_as_the_settings_say(clipping, norm, expected):
-    clip = agent_parts.gradient_clipper(
-        AgentConfig(gradient_clipping=clipping, gradient_clip_norm=norm)
-    )
-    clipped = clip([tf.constant([3.0, 4.0]), tf.constant([0.3, 0.4])])
-    np.testing.assert_allclose(clipped, expected, rtol=1e-6)
 
 
 def test_the_random_agent_takes_every_action_equally_often():

@@ -9,9 +9,8 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
 from tfselfsup import tasks
-from tfselfsup.config import AgentConfig
 from tfselfsup.models import heads, multi_head, trunks
-from tfselfsup.programs.agent_parts import gradient_clipper
+from tfselfsup.rl import clipping as clippers
 from tfselfsup.rl.agent import SelfSupervisedDqnAgent, transition_of
 from tfselfsup.rl.network import MultiHeadNetwork
 from tfselfsup.rl.objectives import MODES, Q, gradient_steps
@@ -324,7 +323,7 @@ def test_updates_agree_with_tf_agents(double_q, agent_class):
 
 
 def clipper(clipping, norm):
-    return gradient_clipper(AgentConfig(gradient_clipping=clipping, gradient_clip_norm=norm))
+    return clippers.get(clipping, norm)
 
 
 class NumpyAdam:
@@ -467,7 +466,8 @@ def test_several_updates_at_once_are_the_same_as_one_after_the_other(mode):
         make_networks_disagree(agent)
     minibatches = [minibatch(seed, size=8) for seed in range(4)]
     train_several = compiled(agents[0].train_several)
-    at_once = [*train_several(minibatches[:2]), *train_several(minibatches[2:])]
+    # The target network is copied amid the three, after the second.
+    at_once = [*train_several(minibatches[:3]), *train_several(minibatches[3:])]
     train = compiled(agents[1].train)
     apart = [train(*one) for one in minibatches]
     for one, other in zip(at_once, apart, strict=True):
@@ -479,6 +479,21 @@ def test_several_updates_at_once_are_the_same_as_one_after_the_other(mode):
     assert_same_weights(target_of(agents[0]), target_of(agents[1]), atol=1e-5)
     for one, other in zip(slots_of(agents[0]), slots_of(agents[1]), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["plain", "joint"])
+def test_actions_come_from_the_weights_of_the_last_snapshot(mode):
+    agent = make_agent("joint", {} if mode == "plain" else frame_order())
+    frames = make_batch(5).s_t
+    np.testing.assert_array_equal(agent.acting_model(frames)[Q], agent.model(frames)[Q])
+    before = agent.acting_model(frames)[Q].numpy()
+    agent.train(*minibatch())
+    np.testing.assert_array_equal(agent.acting_model(frames)[Q], before)
+    assert not np.allclose(agent.model(frames)[Q], before)
+    agent.take_snapshot()
+    np.testing.assert_array_equal(agent.acting_model(frames)[Q], agent.model(frames)[Q])
+    agent.train(*minibatch())  # the copy has not become the same variables
+    assert not np.allclose(agent.acting_model(frames)[Q], agent.model(frames)[Q])
 
 
 @pytest.mark.parametrize("mode", ["plain", *MODES])

@@ -113,9 +113,11 @@ def play_script(**settings) -> tuple:
     collector = make_collector(games, replay, **settings)
     sent, received = [], []
     for _ in range(len(STEP_TYPES) - 1):
-        sent.append(collector.send())
+        sent.append(collector.store())
+        collector.send()
         received.append(collector.receive())
-    sent.append(collector.send())
+    sent.append(collector.store())
+    collector.send()
     names = ("frames", "step_types", "actions", "rewards", "discounts")
     columns = zip(*replay.rows, strict=True)
     rows = {name: np.array(column) for name, column in zip(names, columns, strict=True)}
@@ -174,16 +176,41 @@ def test_without_exploration_every_action_is_the_policy_s():
     collector = make_collector(games, policy=policy)
     collector.epsilon = 0.0
     for t in range(4):
+        collector.store()
         collector.send()
         np.testing.assert_array_equal(seen[t], games.observation(t))
         collector.receive()
     np.testing.assert_array_equal(games.sent, [[1, 3], [2, 3], [3, 3], [0, 3]])
 
 
+def test_actions_may_be_chosen_before_they_are_stored():
+    games, replay = ScriptedGames(), WrittenDown()
+    seen = []
+
+    def policy(observation):
+        seen.append(observation)
+        return np.array([len(seen) % NUM_ACTIONS, 3])
+
+    collector = make_collector(games, replay, policy=policy)
+    collector.epsilon = 0.0
+    collector.store()
+    collector.send()
+    collector.receive()
+    collector.choose()
+    np.testing.assert_array_equal(seen[1], games.observation(1))
+    collector.epsilon = 1.0  # too late for the actions chosen already
+    collector.store()
+    collector.send()
+    assert len(seen) == 2
+    np.testing.assert_array_equal(games.sent, [[1, 3], [2, 3]])
+    np.testing.assert_array_equal([row[2] for row in replay.rows], games.sent)
+
+
 def test_full_exploration_draws_every_action_equally_often():
     games = ManySlots()
     collector = make_collector(games)  # whose policy fails if it is asked
     assert collector.epsilon == 1.0
+    collector.store()
     collector.send()
     counts = np.bincount(games.sent[0], minlength=NUM_ACTIONS)
     # 2000 draws of probability 1/4 have the mean 500 and the standard deviation 19.4.
@@ -194,6 +221,7 @@ def test_epsilon_is_the_probability_of_a_random_action():
     games = ManySlots()
     collector = make_collector(games, policy=lambda observation: np.full(len(observation), 3))
     collector.epsilon = 0.2
+    collector.store()
     collector.send()
     # The policy's action: 0.8 + 0.2 / 4 = 0.85 of 2000, standard deviation 16.
     assert abs(np.count_nonzero(games.sent[0] == 3) - 1700) < 64
@@ -226,7 +254,8 @@ def test_the_replay_holds_what_the_emulator_plays():
     collector.epsilon = 0.7
     begun, episodes = 0, []
     for _ in range(steps):
-        begun += collector.send()
+        begun += collector.store()
+        collector.send()
         episodes += collector.receive()
 
     # The same games once more.

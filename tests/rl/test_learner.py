@@ -129,12 +129,17 @@ def make_learner():
         learner.close()
 
 
+def update(learner) -> list[dict[str, float]]:
+    learner.begin()
+    return learner.finish()
+
+
 def test_updates_are_those_of_the_agent_on_the_minibatches_in_their_order(make_learner):
     # A uniform sampler draws the same rows whatever the priorities, so that the twin may sample
     # just before each update.
     agent = make_agent()
     learner = make_learner(agent, make_replay(UniformSampler()), group=2, uses_weights=False)
-    reported = learner.update() + learner.update()
+    reported = update(learner) + update(learner)
     assert len(reported) == learner.updates == agent.train_step_counter.numpy() == 4
 
     twin, twin_replay = make_agent(), make_replay(UniformSampler())
@@ -154,14 +159,14 @@ def test_updates_are_those_of_the_agent_on_the_minibatches_in_their_order(make_l
 def test_minibatches_are_sampled_before_the_priorities_of_the_group_before(make_learner, group):
     replay = make_replay()
     learner = make_learner(make_agent(with_task=False), replay, group)
-    learner.update()
+    update(learner)
     # Its own minibatches, those of the next group while it learns, and only then its priorities.
-    # Nothing is sampled any more when update() returns: whoever plays may write to the replay.
+    # Nothing is sampled any more when begin() returns: whoever plays may write to the replay.
     one_group = ["sample"] * group + ["priorities"] * group
     assert replay.order == ["sample"] * group + one_group
     time.sleep(0.1)
     assert replay.order == ["sample"] * group + one_group
-    learner.update()
+    update(learner)
     assert replay.order == ["sample"] * group + one_group * 2
 
 
@@ -169,7 +174,7 @@ def test_priorities_are_the_td_errors_of_the_rows_sampled(make_learner):
     agent, replay = make_agent(with_task=False, learning_rate=0.0), make_replay()
     learner = make_learner(agent, replay, group=2)
     for _ in range(2):
-        learner.update()
+        update(learner)
     batches = [event[1] for event in replay.events if event[0] == "sample"][:4]
     updates = [event[1:] for event in replay.events if event[0] == "priorities"]
     for batch, (rows, td_errors) in zip(batches, updates, strict=True):
@@ -190,7 +195,7 @@ def test_importance_weights_are_used_only_if_asked(make_learner, uses_weights):
     rows = np.arange(len(replay))
     replay.update_priorities(rows, 1.0 + rows % 7)  # so that the weights differ from 1
     learner = make_learner(agent, replay, group=1, uses_weights=uses_weights)
-    (metrics,) = learner.update()
+    (metrics,) = update(learner)
     batch = replay.events[1][1]
     assert batch.weights.min() < 0.8
     error = np.abs(td_errors_of(agent, batch))
@@ -204,11 +209,11 @@ def test_no_priorities_are_written_while_q_is_not_trained(make_learner):
     learner = make_learner(make_agent("pretrain"), replay, group=2)  # 3 updates of pretraining
     task_metrics = {"loss/rotation", "accuracy/rotation", "gradient_norm/rotation"}
     q_metrics = {"loss/q", "gradient_norm/q", "q_values"}
-    reported = learner.update()
+    reported = update(learner)
     assert replay.order.count("priorities") == 0
-    reported += learner.update()
+    reported += update(learner)
     assert replay.order.count("priorities") == 1
-    reported += learner.update()
+    reported += update(learner)
     assert replay.order.count("priorities") == 3
     # Only what was trained is reported.
     assert [set(metrics) for metrics in reported] == [task_metrics] * 3 + [q_metrics] * 3
@@ -222,26 +227,26 @@ def test_a_q_loss_that_is_not_finite_is_named(make_learner, mode, reward, value)
     replay = make_replay(rewards=reward)
     learner = make_learner(make_agent(mode), replay, group=1)
     with pytest.raises(NonFiniteLossError, match=f"^the loss 'q' became {value} at update 1$"):
-        learner.update()
+        update(learner)
     assert "priorities" not in replay.order
 
 
 def test_a_task_s_loss_that_is_not_finite_is_named_with_its_update(make_learner):
     agent = make_agent()
     learner = make_learner(agent, make_replay())
-    learner.update()
+    update(learner)
     poisoned = agent.model.get_layer("rotation")
     poisoned.set_weights([np.full_like(weights, np.nan) for weights in poisoned.get_weights()])
     with pytest.raises(NonFiniteLossError, match="^the loss 'rotation' became nan at update 3$"):
-        learner.update()
+        update(learner)
 
 
 def test_in_pretraining_q_is_looked_at_once_it_is_trained(make_learner):
     learner = make_learner(make_agent("pretrain"), make_replay(rewards=np.nan), group=1)
     for _ in range(3):
-        learner.update()
+        update(learner)
     with pytest.raises(NonFiniteLossError, match="^the loss 'q' became nan at update 4$"):
-        learner.update()
+        update(learner)
 
 
 def test_a_gradient_that_is_not_finite_is_named(make_learner):
@@ -256,13 +261,13 @@ def test_a_gradient_that_is_not_finite_is_named(make_learner):
     with pytest.raises(
         NonFiniteLossError, match="^the gradient of the loss 'rotation' became .* at update 1$"
     ):
-        learner.update()
+        update(learner)
 
 
 def test_the_same_seed_gives_the_same_updates(make_learner):
     def reported(agent_seed):
         learner = make_learner(make_agent(seed=agent_seed), make_replay(), group=1)
-        return [metrics for _ in range(5) for metrics in learner.update()]
+        return [metrics for _ in range(5) for metrics in update(learner)]
 
     first, other = reported(1), reported(2)
     assert reported(1) == first
@@ -275,7 +280,7 @@ def test_the_updates_are_compiled_once(make_learner):
     task = CountedRotation()
     learner = make_learner(make_agent(task=task), make_replay(), group=2)
     for _ in range(4):
-        learner.update()
+        update(learner)
     assert task.calls == 2  # once for each update of the group
 
 
@@ -284,5 +289,5 @@ def test_a_resumed_learner_counts_on(make_learner):
     agent.train_step_counter.assign(6)
     learner = make_learner(agent, make_replay())
     assert learner.updates == 6
-    learner.update()
+    update(learner)
     assert learner.updates == agent.train_step_counter.numpy() == 8

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from tfselfsup.rl import ring
 from tfselfsup.rl.replay import Replay
 from tfselfsup.rl.ring import FIRST, LAST, MID
 from tfselfsup.rl.samplers import PrioritisedSampler, Sampler, UniformSampler
@@ -181,7 +182,11 @@ def test_batch_types():
         "weights": ((8,), np.float32),
         "rows": ((8,), np.int64),
     }
-    assert batch.s_t.flags.c_contiguous and batch.s_tpn.flags.c_contiguous
+    # TensorFlow gets them without a copy by NumPy.
+    for observations in (batch.s_t, batch.s_tpn):
+        assert observations.transpose(ring.MEMORY_ORDER).flags.c_contiguous
+        there_and_back = observations.transpose(ring.MEMORY_ORDER).transpose(ring.LOGICAL_ORDER)
+        np.testing.assert_array_equal(there_and_back, observations)
 
 
 def test_batches_share_no_memory_with_the_replay():

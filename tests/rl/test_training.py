@@ -78,15 +78,21 @@ class Games:
         self.epsilon = None
         self.steps = 0
 
-    def send(self):
-        self.log.append(("send", self.epsilon))
+    def store(self):
+        self.log.append(("store", self.epsilon))
         self.steps += 1
         self.rows.written += self.num_envs
         return self.playing.get(self.steps, self.num_envs)
 
+    def send(self):
+        self.log.append(("send",))
+
     def receive(self):
         self.log.append(("receive",))
         return self.ends.get(self.steps, [])
+
+    def choose(self):
+        self.log.append(("choose", self.epsilon))
 
 
 class Updates:
@@ -96,8 +102,11 @@ class Updates:
         self.log, self.group = log, group
         self.updates = 0
 
-    def update(self):
-        self.log.append(("update",))
+    def begin(self):
+        self.log.append(("begin",))
+
+    def finish(self):
+        self.log.append(("finish",))
         self.updates += self.group
         return [{"number": self.updates - self.group + i} for i in range(self.group)]
 
@@ -187,20 +196,28 @@ def test_updates_left_over_wait_in_the_progress():
     assert (resumed.progress.updates, resumed.progress.updates_due) == (6, 0)
 
 
-def test_the_emulators_play_while_the_updates_are_taken():
+def test_a_step_is_played_and_the_next_actions_are_chosen_while_updates_are_taken():
     run = Run(num_envs=8, total_steps=16)
-    # Epsilon falls from 1 to 0.5 over 8 of the 16 steps.
+    # Epsilon falls from 1 to 0.5 over 8 of the 16 steps. Two updates are due at each step.
     assert run.log == [
         ("anneal", 0.0),
-        ("send", 1.0),
-        ("update",),
-        ("update",),
+        ("store", 1.0),
+        ("begin",),
+        ("send",),
         ("receive",),
+        ("choose", 0.5),
+        ("finish",),
+        ("begin",),
+        ("finish",),
         ("anneal", 0.5),
-        ("send", 0.5),
-        ("update",),
-        ("update",),
+        ("store", 0.5),
+        ("begin",),
+        ("send",),
         ("receive",),
+        ("choose", 0.5),
+        ("finish",),
+        ("begin",),
+        ("finish",),
     ]
     assert run.progress.epsilon == 0.5
 
@@ -212,9 +229,9 @@ def test_events_come_in_order_with_the_progress_of_their_time():
     assert run.events == [
         (Updated({"number": 0}), 4),
         (Stepped(progress, steps_before=0, finished=False), 4),
-        (Updated({"number": 1}), 8),
         (EpisodeEnded(games[0]), 8),
         (EpisodeEnded(games[1]), 8),
+        (Updated({"number": 1}), 8),
         (Stepped(progress, steps_before=4, finished=True), 8),
     ]
     assert dataclasses.replace(progress, seconds=0.0) == Progress(
@@ -232,7 +249,7 @@ def test_a_resumed_run_goes_on_where_it_was():
     before = Progress(agent_steps=12, updates=3, episodes=4, seconds=100.0, scores=[1.0] * 4)
     run = Run(learning_starts=0, progress=before, ends={1: [Episode(5.0, 2)]})
     assert run.updates_of_each_step == [0, 1, 1, 1]
-    assert run.log[:2] == [("anneal", 0.5), ("send", 0.5)]
+    assert run.log[:2] == [("anneal", 0.5), ("store", 0.5)]
     assert run.progress is before
     assert (before.agent_steps, before.updates, before.episodes) == (24, 6, 5)
     assert before.scores == [1.0] * 4 + [5.0] and before.seconds > 100
@@ -362,7 +379,7 @@ def learn_to_catch(total_steps, seed=0, mode="alternate") -> tuple:
     collector = Collector(
         games,
         replay,
-        greedy_policy(agent.model),
+        greedy_policy(agent.acting_model),
         np.random.default_rng(seed),
         clip_rewards=True,
         life_loss_ends_episode=True,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -14,7 +12,7 @@ from tf_agents.specs import tensor_spec
 from tfselfsup import tasks
 from tfselfsup.config import AgentConfig, AgentExperiment, EnvironmentConfig
 from tfselfsup.models import heads, multi_head
-from tfselfsup.rl import collector, learner, objectives, policies, replay, samplers
+from tfselfsup.rl import clipping, collector, learner, objectives, policies, replay, samplers
 from tfselfsup.rl.agent import SelfSupervisedDqnAgent
 from tfselfsup.rl.environments import AtariEnvironment
 
@@ -98,7 +96,7 @@ def make_agent(
         double_q=settings.double_q,
         gamma=settings.gamma,
         target_update_period=target_period(settings),
-        clip_gradients=gradient_clipper(settings),
+        clip_gradients=clipping.get(settings.gradient_clipping, settings.gradient_clip_norm),
         seed=seeds(experiment.seed)["tasks"],
     )
 
@@ -118,22 +116,9 @@ def make_learner(
         agent,
         memory,
         settings.batch_size,
-        # The largest group that does not step over a copy to the target network.
-        group=math.gcd(due, target_period(settings)),
+        group=due,
         uses_weights=experiment.replay.sampling == "prioritised",
     )
-
-
-def gradient_clipper(settings: AgentConfig) -> Callable[[list[tf.Tensor]], list[tf.Tensor]]:
-    """Returns the function that clips a step's gradients."""
-    norm = settings.gradient_clip_norm
-    if not norm:
-        return lambda gradients: gradients
-    clippers = {
-        "per_variable": lambda gradients: [tf.clip_by_norm(one, norm) for one in gradients],
-        "global": lambda gradients: tf.clip_by_global_norm(gradients, norm)[0],
-    }
-    return clippers[settings.gradient_clipping]
 
 
 def make_replay(experiment: AgentExperiment) -> replay.Replay:

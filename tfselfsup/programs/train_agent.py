@@ -94,7 +94,7 @@ class _Session:
         # With the steps in the seed a resumed run plays other games than those it began with.
         environment = parts.make_environment(experiment.environment, (seeds["environment"], played))
         agent = parts.make_agent(experiment, environment)
-        policy = policies.greedy_policy(agent.model)
+        policy = policies.greedy_policy(agent.acting_model)
         generator = np.random.default_rng(seeds["exploration"])
         self._experiment = experiment
         self._run = run
@@ -104,22 +104,23 @@ class _Session:
             run, experiment.logging, agent, self._replay, generator
         )
         self._progress = self._checkpointer.restore()
+        agent.take_snapshot()
         run.rewind_metrics(self._progress.agent_steps)
         self._collector = parts.make_collector(
             experiment, environment, self._replay, policy, generator
         )
         self._learner = parts.make_learner(experiment, agent, self._replay)
-        self._listeners = self._make_listeners(agent, policy)
+        self._listeners = self._make_listeners(agent)
 
-    def _make_listeners(self, agent, policy) -> tuple[Callable, ...]:
+    def _make_listeners(self, agent) -> tuple[Callable, ...]:
         """Makes what consumes the events, in the order in which each event reaches them."""
-        from tfselfsup.rl import monitoring
+        from tfselfsup.rl import monitoring, policies
 
         settings = self._experiment
         recent = monitoring.RecentMetrics()
         learning_curve = monitoring.LearningCurve(
             settings.evaluation.curve_period,
-            _short_evaluation(settings, policy),
+            _short_evaluation(settings, policies.greedy_policy(agent.model)),
             recent,
             self._checkpointer.save_best,
             best_score=self._checkpointer.best_score(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from tf_agents.trajectories.trajectory import Transition
 from tf_agents.typing import types
 from tf_agents.utils import common
 
+from tfselfsup.rl.clipping import ClipGradients, keep_gradients
 from tfselfsup.rl.network import MultiHeadNetwork
 from tfselfsup.rl.objectives import GradientStep, Q
 from tfselfsup.rl.replay import Batch
@@ -56,7 +57,7 @@ class SelfSupervisedDqnAgent(dqn_agent.DqnAgent):
         double_q: bool = True,
         gamma: float = 0.99,
         target_update_period: int = 250,
-        clip_gradients: Callable[[list[tf.Tensor]], list[tf.Tensor]] = lambda gradients: gradients,
+        clip_gradients: ClipGradients = keep_gradients,
         seed: int = 0,
     ):
         """Makes the networks.
@@ -70,7 +71,7 @@ class SelfSupervisedDqnAgent(dqn_agent.DqnAgent):
             double_q: Let the online network choose the action whose target value is used.
             gamma: Discount of one step; a transition's own discount comes on top.
             target_update_period: Updates between copies to the target network.
-            clip_gradients: Clips the gradients of a step, given in the order of the variables.
+            clip_gradients: Clips the gradients of a step.
             seed: Seed of the tasks' transforms.
         """
         self._double_q = double_q
@@ -89,8 +90,10 @@ class SelfSupervisedDqnAgent(dqn_agent.DqnAgent):
             target_update_period=target_update_period,
             train_step_counter=tf.Variable(0, dtype=tf.int64, name="updates"),
         )
+        self._acting_model = build_model()
         self._create_optimizer_slots()
         self.initialize()
+        self.take_snapshot()
 
     @property
     def metric_names(self) -> tuple[str, ...]:
@@ -104,6 +107,22 @@ class SelfSupervisedDqnAgent(dqn_agent.DqnAgent):
     def model(self) -> tf.keras.Model:
         """The online network's functional model."""
         return self._q_network.model
+
+    @property
+    def acting_model(self) -> tf.keras.Model:
+        """The online network as it was when `take_snapshot` was called last.
+
+        Actions are chosen with it while updates change the online network itself.
+        """
+        return self._acting_model
+
+    @common.function(autograph=False)
+    def take_snapshot(self) -> None:
+        """Copies the weights that Q depends on to `acting_model`."""
+        for copy, original in zip(
+            self._q_variables(self._acting_model), self._q_variables(self.model), strict=True
+        ):
+            copy.assign(original)
 
     @property
     def checkpointed(self) -> dict[str, tf.Module]:
@@ -131,13 +150,19 @@ class SelfSupervisedDqnAgent(dqn_agent.DqnAgent):
 
     def _variables_of(self, step: GradientStep) -> list[tf.Variable]:
         """Lists the trunk's variables and those of the heads whose losses a step trains."""
+        return self._variables_for(step.weights, self.model)
+
+    def _q_variables(self, model: tf.keras.Model) -> list[tf.Variable]:
+        return self._variables_for((Q,), model)
+
+    def _variables_for(self, losses: Collection[str], model: tf.keras.Model) -> list[tf.Variable]:
         others = {
             id(variable)
             for name in (Q, *self._tasks)
-            if name not in step.weights
-            for variable in self.model.get_layer(name).trainable_weights
+            if name not in losses
+            for variable in model.get_layer(name).trainable_weights
         }
-        return [v for v in self.model.trainable_weights if id(v) not in others]
+        return [v for v in model.trainable_weights if id(v) not in others]
 
     def _compute_next_q_values(self, next_time_steps: ts.TimeStep, info) -> tf.Tensor:
         """Returns the next greedy actions' values, float32 [B]; TF-Agents' `loss` calls it."""
@@ -155,36 +180,19 @@ class SelfSupervisedDqnAgent(dqn_agent.DqnAgent):
     ) -> list[tf_agent.LossInfo]:
         """Takes one update after the other, as `train` on each would.
 
-        The target network does not change meanwhile, so that it values all minibatches in one pass,
-        which is faster than one for each.
-
         Args:
-            minibatches: Transitions and importance weights of each update, equally many in each.
-                The number of updates divides the target network's period, and the updates taken
-                before are a multiple of it; or the copy would come too late for some of them.
+            minibatches: Transitions and importance weights of each update.
 
         Returns:
             What `train` returns for each.
         """
-        next_observations = [transition.next_time_step.observation for transition, _ in minibatches]
-        target_q, _ = self._target_q_network(tf.concat(next_observations, axis=0))
-        infos = []
-        for (transition, weights), its_target_q in zip(
-            minibatches, tf.split(target_q, len(minibatches)), strict=True
-        ):
-            infos.append(self._update(transition, weights, its_target_q))
-        return infos
+        return [self._train(experience, weights) for experience, weights in minibatches]
 
     def _train(self, experience: Transition, weights: tf.Tensor | None) -> tf_agent.LossInfo:
         """Takes one update on a batch of transitions; TF-Agents' `train` calls it."""
-        return self.train_several([(experience, weights)])[0]
-
-    def _update(
-        self, experience: Transition, weights: tf.Tensor | None, target_q: tf.Tensor
-    ) -> tf_agent.LossInfo:
-        """Takes the gradient steps of one update; `target_q` [B, num_actions] values s_tpn."""
         update = self.train_step_counter.value()
         seed = tf.stack([self._seed, tf.cast(update, tf.int32)])
+        target_q, _ = self._target_q_network(experience.next_time_step.observation)
         report: dict[str, tf.Tensor] = {}
         for step in self.gradient_steps:
             take = functools.partial(self._take, step, experience, weights, target_q, seed)
@@ -224,8 +232,8 @@ class SelfSupervisedDqnAgent(dqn_agent.DqnAgent):
                 report |= {f"loss/{name}": loss, **measured}
                 total += weight * loss
         gradients = tape.gradient(total, variables, unconnected_gradients="zero")
-        report[step.norm_name] = tf.linalg.global_norm(gradients)
-        step.optimizer.apply_gradients(zip(self._clip_gradients(gradients), variables, strict=True))
+        clipped, report[step.norm_name] = self._clip_gradients(gradients)
+        step.optimizer.apply_gradients(zip(clipped, variables, strict=True))
         return report
 
     def _q_loss(
@@ -271,7 +279,7 @@ def _take_or_skip(
 
 
 def transition_of(batch: Batch) -> Transition:
-    """Converts a batch of the replay to what TF-Agents' agents train on.
+    """Converts a batch of the replay, arrays or tensors, to what TF-Agents' agents train on.
 
     The n-step return and its discount arrive as one long step, so that one formula serves all n.
     """

@@ -54,32 +54,37 @@ class Collector:
         self._generator = generator
         self._clip_rewards = clip_rewards
         self._life_loss_ends_episode = life_loss_ends_episode
+        self._actions: np.ndarray | None = None
         self._time_step = environment.reset()
         self._lives = self._lives_before = environment.get_info()["lives"]
         self._scores = np.zeros(environment.batch_size)
         self._lengths = np.zeros(environment.batch_size, np.int64)
 
-    def send(self) -> int:
-        """Stores the present step with the action chosen for it, and starts the emulators.
+    def store(self) -> int:
+        """Stores the present step with the actions chosen for it.
 
         Returns:
-            How many agent steps begin: a slot whose game has ended only begins a new one.
+            How many agent steps these actions begin: a slot whose game has ended only begins a new
+            one.
         """
+        if self._actions is None:
+            self.choose()
         step = self._time_step
-        actions = epsilon_greedy(
-            step.observation, self._policy, self._num_actions, self.epsilon, self._generator
-        )
         self._replay.append(
             step.observation[:, -1, :, :, 0],
             step.step_type,
-            actions,
+            self._actions,
             np.clip(step.reward, -1, 1) if self._clip_rewards else step.reward,
             self._discounts(),
         )
-        self._environment.send(actions)
         playing = step.step_type != ts.StepType.LAST
         self._lengths += playing
         return int(playing.sum())
+
+    def send(self) -> None:
+        """Starts the emulators on the actions that were stored."""
+        self._environment.send(self._actions)
+        self._actions = None
 
     def receive(self) -> list[Episode]:
         """Waits for the emulators.
@@ -96,6 +101,16 @@ class Collector:
         self._scores[ended] = 0
         self._lengths[ended] = 0
         return episodes
+
+    def choose(self) -> None:
+        """Chooses the actions of the present step; `store` does it where it was not done before."""
+        self._actions = epsilon_greedy(
+            self._time_step.observation,
+            self._policy,
+            self._num_actions,
+            self.epsilon,
+            self._generator,
+        )
 
     def _discounts(self) -> np.ndarray:
         step = self._time_step

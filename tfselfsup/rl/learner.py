@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from tf_agents.agents import tf_agent
 
 from tfselfsup.rl.agent import SelfSupervisedDqnAgent, UpdateInfo, transition_of
 from tfselfsup.rl.objectives import Q
 from tfselfsup.rl.replay import Batch, Replay
+from tfselfsup.rl.ring import LOGICAL_ORDER, MEMORY_ORDER
 
 # Metrics that must be finite, and what they are called in the message if one is not.
 WATCHED = {"loss": "loss", "gradient_norm": "gradient of the loss"}
+
+
+class Sample(NamedTuple):
+    """A minibatch on its way to the agent.
+
+    Attributes:
+        rows: Names of its transitions, for the priorities.
+        tensors: What TensorFlow needs of it: no rows, weights only if they are used, and
+            observations as they lie in memory, uint8 [B, H, W, T, 1].
+    """
+
+    rows: np.ndarray
+    tensors: Batch
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -20,11 +36,12 @@ class NonFiniteLossError(ArithmeticError):
 
 
 class Learner:
-    """Takes updates in groups; the next group's minibatches are sampled while one is learnt.
+    """Takes updates in groups, in a thread of its own, while the games go on.
 
     A group is one call into TensorFlow, which costs less than a call for each update. The order in
-    which the replay is read and written is fixed, so that a run can be repeated: minibatches are
-    sampled before the priorities of the group before them are written.
+    which the replay and the weights are read and written is fixed, so that a run can be repeated:
+    minibatches are sampled before the priorities of the group before them are written, and actions
+    are chosen meanwhile with the weights as they were when the group began.
 
     Attributes:
         group: Updates of a group.
@@ -45,7 +62,7 @@ class Learner:
             agent: Learns.
             replay: Remembers.
             batch_size: Transitions of one update.
-            group: Updates of a group; divides the target network's period.
+            group: Updates of a group.
             uses_weights: Whether the replay's importance weights differ from 1.
         """
         self.group = group
@@ -54,12 +71,22 @@ class Learner:
         self._replay = replay
         self._batch_size = batch_size
         self._uses_weights = uses_weights
-        self._train = tf.function(agent.train_several, autograph=False)
+        self._train = tf.function(self._train_on, autograph=False)
         self._sampler = ThreadPoolExecutor(1, thread_name_prefix="sampler")
-        self._next: Future[list[Batch]] | None = None
+        self._trainer = ThreadPoolExecutor(1, thread_name_prefix="trainer")
+        self._next: Future[list[Sample]] | None = None
+        self._under_way: tuple[list[Sample], Future[list[UpdateInfo]]] | None = None
 
-    def update(self) -> list[dict[str, float]]:
-        """Takes a group of updates.
+    def begin(self) -> None:
+        """Begins a group of updates; the replay may be written to when this returns."""
+        self._agent.take_snapshot()
+        samples = self._next.result() if self._next else self._sample()
+        self._under_way = samples, self._trainer.submit(self.train, samples)
+        self._next = self._sampler.submit(self._sample)
+        self._next.result()
+
+    def finish(self) -> list[dict[str, float]]:
+        """Waits for the group that was begun.
 
         Returns:
             For each update the metrics of the losses it trained, by name.
@@ -68,29 +95,49 @@ class Learner:
             NonFiniteLossError: If a loss or its gradient is infinite or not a number; names the
                 update and the loss.
         """
-        batches = self._next.result() if self._next else self._sample()
-        self._next = self._sampler.submit(self._sample)
-        minibatches = [
-            (transition_of(batch), batch.weights if self._uses_weights else None)
-            for batch in batches
+        samples, infos = self._under_way
+        self._under_way = None
+        return [
+            self._learnt(sample, info) for sample, info in zip(samples, infos.result(), strict=True)
         ]
-        infos = tf.nest.map_structure(lambda tensor: tensor.numpy(), self._train(minibatches))
-        self._next.result()  # nobody may write to the replay while it is sampled
-        return [self._learnt(batch, info.extra) for batch, info in zip(batches, infos, strict=True)]
 
     def close(self) -> None:
-        """Ends the sampling thread."""
+        """Ends the threads."""
         self._sampler.shutdown()
+        self._trainer.shutdown()
 
-    def _sample(self) -> list[Batch]:
-        return [self._replay.sample(self._batch_size) for _ in range(self.group)]
+    def train(self, samples: list[Sample]) -> list[UpdateInfo]:
+        """Takes the updates of a group, and returns what they measured as NumPy's arrays."""
+        infos = self._train([sample.tensors for sample in samples])
+        return tf.nest.map_structure(lambda tensor: tensor.numpy(), [info.extra for info in infos])
 
-    def _learnt(self, batch: Batch, info: UpdateInfo) -> dict[str, float]:
+    def _sample(self) -> list[Sample]:
+        """Draws a group's minibatches and copies them into TensorFlow, in the sampling thread."""
+        return [
+            _handed_over(self._replay.sample(self._batch_size), self._uses_weights)
+            for _ in range(self.group)
+        ]
+
+    def _train_on(self, batches: list[Batch]) -> list[tf_agent.LossInfo]:
+        """Trains on minibatches as `_handed_over` makes them; compiled."""
+        # TensorFlow cancels these transpositions against the one by which the network begins.
+        batches = [
+            batch._replace(
+                s_t=tf.transpose(batch.s_t, LOGICAL_ORDER),
+                s_tpn=tf.transpose(batch.s_tpn, LOGICAL_ORDER),
+            )
+            for batch in batches
+        ]
+        return self._agent.train_several(
+            [(transition_of(batch), batch.weights) for batch in batches]
+        )
+
+    def _learnt(self, sample: Sample, info: UpdateInfo) -> dict[str, float]:
         """Takes in what came of one update, and returns its metrics."""
         metrics = {name: float(value) for name, value in info.metrics.items()}
         self._check(metrics)
         if self._agent.trains_at(Q, self.updates):
-            self._replay.update_priorities(batch.rows, info.td_error)
+            self._replay.update_priorities(sample.rows, info.td_error)
         self.updates += 1
         return {name: value for name, value in metrics.items() if not np.isnan(value)}
 
@@ -103,3 +150,15 @@ class Learner:
                 raise NonFiniteLossError(
                     f"the {WATCHED[kind]} '{losses}' became {value} at update {self.updates + 1}"
                 )
+
+
+def _handed_over(batch: Batch, uses_weights: bool) -> Sample:
+    tensors = batch._replace(
+        s_t=batch.s_t.transpose(MEMORY_ORDER),
+        s_tpn=batch.s_tpn.transpose(MEMORY_ORDER),
+        weights=batch.weights if uses_weights else None,
+        rows=None,
+    )
+    return Sample(
+        batch.rows, Batch(*(None if part is None else tf.constant(part) for part in tensors))
+    )

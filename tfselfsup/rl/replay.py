@@ -13,6 +13,8 @@ from tfselfsup.rl.samplers import Sampler
 class Batch(NamedTuple):
     """Transitions of m steps; m is n_step, or less where the episode ended before.
 
+    Observations lie in memory in `ring.MEMORY_ORDER`.
+
     Attributes:
         s_t: uint8 [B, T, H, W, 1], the stacked observation, oldest frame first.
         a_t: int32 [B], the action taken there.

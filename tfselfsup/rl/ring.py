@@ -7,10 +7,16 @@ on arriving at o_t. The transition that starts at row t takes its first reward f
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 # Values of tf_agents.trajectories.StepType, whose import would bring TensorFlow along.
 FIRST, MID, LAST = 0, 1, 2
+
+# How the axes of observations [N, T, H, W, 1] follow each other in memory: the frames of a stack
+# are interleaved, pixel by pixel, because time becomes the channels of the first convolution.
+MEMORY_ORDER = (0, 2, 3, 1, 4)
+LOGICAL_ORDER = (0, 3, 1, 2, 4)  # leads back
 
 
 class Rows(NamedTuple):
@@ -121,17 +127,19 @@ class Ring:
             stack: frames T of an observation.
 
         Returns:
-            uint8 [N, T, H, W, 1], oldest frame first.
+            uint8 [N, T, H, W, 1], oldest frame first; in memory in `MEMORY_ORDER`.
         """
         past = self.shifted(rows, np.arange(1 - stack, 1))
-        frames = np.empty((*past.shape, *self.rows.frames.shape[1:]), np.uint8)
-        # 'clip' because with 'raise', the default, NumPy would go through a buffer.
-        np.take(self.rows.frames, past, axis=0, out=frames, mode="clip")
+        interleaved = np.empty((len(rows), *self.rows.frames.shape[1:], stack), np.uint8)
+        for its_rows, observation in zip(past, interleaved, strict=True):
+            # An order of magnitude faster than a copy by NumPy, which would move single bytes.
+            cv2.merge([self.rows.frames[row] for row in its_rows], observation)
         # A frame is padding if an episode begins at one of the later frames of its stack.
         begins_later = self.rows.step_types[past[:, :0:-1]] == FIRST
         padding = np.logical_or.accumulate(begins_later, axis=1)[:, ::-1]
-        frames[:, :-1][padding] = 0
-        return frames[..., np.newaxis]
+        observations = np.moveaxis(interleaved, -1, 1)
+        observations[:, :-1][padding] = 0
+        return observations[..., np.newaxis]
 
     def returns(
         self, rows: np.ndarray, n_step: int, gamma: float

@@ -108,8 +108,9 @@ def train(
 ) -> Iterator[Event]:
     """Plays and learns until the experiment's last step.
 
-    The emulators work while the updates are taken, so that an update never sees the step that is
-    under way; the order of all hand-offs is fixed.
+    While a group of updates is taken, the emulators play a step and the actions of the next one are
+    chosen. So updates never see the step that is under way, and those actions come from the weights
+    before the group; the order of all hand-offs is fixed.
 
     Args:
         experiment: Has the schedules.
@@ -119,7 +120,7 @@ def train(
         progress: Where to begin; kept up to date.
 
     Yields:
-        What happens, in order: updates, finished games, then the step itself.
+        What happens, in order: finished games, updates, then the step itself.
 
     Raises:
         NonFiniteLossError: If a loss becomes infinite or not a number.
@@ -130,15 +131,22 @@ def train(
         steps_before = progress.agent_steps
         collector.epsilon = progress.epsilon = epsilon_at(steps_before, experiment)
         replay.anneal(steps_before / experiment.total_steps)
-        progress.agent_steps += collector.send()
+        progress.agent_steps += collector.store()
         if len(replay) >= min(agent.learning_starts, replay.capacity) and replay.num_startable:
             progress.updates_due += updates_between(steps_before, progress.agent_steps, agent)
-            while progress.updates_due >= learner.group:
-                yield from map(Updated, learner.update())
-                progress.updates_due -= learner.group
-            progress.updates = learner.updates
+        groups, progress.updates_due = divmod(progress.updates_due, learner.group)
+        if groups:
+            learner.begin()
+        collector.send()
         for episode in collector.receive():
             progress.add(episode)
             yield EpisodeEnded(episode)
+        collector.epsilon = epsilon_at(progress.agent_steps, experiment)
+        collector.choose()
+        for left in reversed(range(groups)):
+            yield from map(Updated, learner.finish())
+            progress.updates = learner.updates
+            if left:
+                learner.begin()
         progress.seconds += time.perf_counter() - started
         yield Stepped(progress, steps_before, progress.agent_steps >= experiment.total_steps)
