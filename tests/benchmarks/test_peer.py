@@ -29,7 +29,10 @@ def test_a_peer_warms_up_and_then_trains_an_interval_at_a_time(script_of):
         "    print(int(line) / settings['num_envs'], flush=True)\n"
     )
     one = peer.Peer(sys.executable, SETTINGS)
-    assert [one.seconds(30), one.seconds(6)] == [10.0, 2.0]
+    one.run(30)
+    one.run(6)
+    assert one.steps_per_second == [30 / 10.0, 6 / 2.0]
+    assert one.name == "Stable-Baselines3, 3 games"
     one.close()
 
 
@@ -39,7 +42,7 @@ def test_a_peer_warms_up_and_then_trains_an_interval_at_a_time(script_of):
 def test_a_peer_that_ends_says_why_in_one_line(script_of, text):
     script_of(text)
     with pytest.raises(ValueError, match="No module named 'no_such_library'.*performance.md"):
-        peer.Peer(sys.executable, SETTINGS).seconds(10)
+        peer.Peer(sys.executable, SETTINGS).run(10)
 
 
 def test_an_interpreter_that_is_not_there_is_named():

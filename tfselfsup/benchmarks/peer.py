@@ -11,7 +11,12 @@ SCRIPT = Path(__file__).with_name("peers") / "stable_baselines3_dqn.py"
 
 
 class Peer:
-    """Stable-Baselines3's DQN, idle between the intervals that it is asked for."""
+    """Stable-Baselines3's DQN, idle between the intervals that it is asked for.
+
+    Attributes:
+        name: What it is called in a table.
+        steps_per_second: Agent steps per second of each interval so far.
+    """
 
     def __init__(self, python: str, settings: dict[str, Any]):
         """Starts the process and waits until it is warm.
@@ -23,6 +28,9 @@ class Peer:
         Raises:
             ValueError: If there is no such interpreter, or it cannot run the peer.
         """
+        games = settings["num_envs"]
+        self.name = f"Stable-Baselines3, {games} {'game' if games == 1 else 'games'}"
+        self.steps_per_second: list[float] = []
         try:
             self._process = subprocess.Popen(
                 [python, str(SCRIPT), json.dumps(settings)],
@@ -35,11 +43,11 @@ class Peer:
             raise ValueError(f"expected a Python interpreter in --peer_python: {error}") from error
         self._wait_for("ready")
 
-    def seconds(self, agent_steps: int) -> float:
-        """Trains for some agent steps and returns the seconds they took."""
+    def run(self, agent_steps: int) -> None:
+        """Trains for some agent steps and notes how fast they were."""
         self._process.stdin.write(f"{agent_steps}\n")
         self._process.stdin.flush()
-        return float(self._answer())
+        self.steps_per_second.append(agent_steps / float(self._answer()))
 
     def close(self) -> None:
         """Ends the process."""

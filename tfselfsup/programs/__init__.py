@@ -1,4 +1,4 @@
 """The command-line programs: each reads the configuration, assembles the parts and runs them."""
 
 # Modules of this folder that are no programs.
-HELPERS = ("agent_parts", "startup")
+HELPERS = ("agent_parts", "benchmark_case", "startup")

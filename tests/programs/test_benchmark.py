@@ -1,0 +1,86 @@
+import types
+
+import pytest
+
+from tfselfsup.benchmarks.training_loop import Interval
+from tfselfsup.config import RuntimeConfig
+from tfselfsup.programs import benchmark, benchmark_case
+
+
+def case(base, task, speeds):
+    intervals = [Interval(speed, {"act": 0.1, "learn": speed / 400}) for speed in speeds]
+    return types.SimpleNamespace(
+        base=base, task=task, precision="float32", intervals=intervals, steps_per_second=speeds
+    )
+
+
+def cells(table):
+    """Each row of a Markdown table, by the names of the columns."""
+    header, _, *rows = (
+        [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()
+    )
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def test_ratios_are_medians_of_those_of_each_turn():
+    # The machine became half as fast in the second turn: ratios are not touched by that.
+    plain = case("plain DQN", None, [200.0, 100.0, 220.0])
+    task = case("plain DQN", "Rotation, joint", [120.0, 60.0, 110.0])
+    peer = types.SimpleNamespace(name="a peer", steps_per_second=[80.0, 50.0, 55.0])
+    rows = cells(benchmark._agents_table([plain, task], [peer]))
+    assert rows[0] | {"act": "", "learn": ""} == {
+        "agent": "plain DQN",
+        "precision": "float32",
+        "agent steps/s": "200",
+        "from, to": "100, 220",
+        "to the same without a task": "1.00",
+        "to a peer": "2.50",  # of 2.5, 2 and 4
+        "act": "",
+        "learn": "",
+    }
+    assert (rows[0]["act"], rows[0]["learn"]) == ("10%", "50%")
+    assert rows[1]["agent"] == "plain DQN, Rotation, joint"
+    assert rows[1]["to the same without a task"] == "0.60"  # of 0.6, 0.6 and 0.5
+    assert rows[1]["to a peer"] == "1.50"  # of 1.5, 1.2 and 2
+    assert (rows[2]["agent"], rows[2]["agent steps/s"], rows[2]["act"]) == ("a peer", "55", "")
+
+
+def test_all_take_turns():
+    order = []
+    runs = [lambda steps, name=name: order.append((name, steps)) for name in "ab"]
+    benchmark._take_turns(runs, intervals=2, agent_steps=7)
+    assert order == [("a", 7), ("b", 7)] * 2
+
+
+@pytest.mark.parametrize("base", benchmark_case.BASES)
+@pytest.mark.parametrize("task", benchmark_case.TASKS)
+def test_cases_differ_in_what_their_names_say(base, task):
+    settings = benchmark_case.experiment(base, task, "mixed_bfloat16", 16)
+    assert settings.network.dueling == settings.agent.double_q == (base == "dueling double DQN")
+    assert [chosen.name for chosen in settings.agent.tasks] == {
+        None: [],
+        "Rotation, joint": ["rotation"],
+        "Sequence, alternate": ["frame_order"],
+    }[task]
+    assert task is None or task.endswith(settings.agent.mode)
+    assert (settings.network.precision, settings.environment.num_envs) == ("mixed_bfloat16", 16)
+    # What the peer is given too.
+    assert (settings.agent.batch_size, settings.agent.update_period) == (32, 4)
+
+
+@pytest.mark.slow
+def test_a_case_is_measured_in_a_process_of_its_own():
+    one = benchmark_case.Case("plain DQN", None, "float32", 8, RuntimeConfig())
+    one.run(100)
+    one.run(100)
+    assert len(one.steps_per_second) == 2 and min(one.steps_per_second) > 5
+    assert 0.1 < one.memory() < 4  # GiB
+    one.close()
+
+
+def test_a_peer_s_interpreter_that_is_not_there_is_a_user_s_mistake(capsys):
+    with pytest.raises(SystemExit) as ended:
+        benchmark.main(["agents", "--peer_python", "no/such/python"])
+    assert ended.value.code == 2
+    message = capsys.readouterr().err
+    assert "no/such/python" in message and message.count("\n") == 1
