@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import sys
@@ -28,13 +29,24 @@ def start_tensorflow(runtime: RuntimeConfig) -> None:
     Args:
         runtime: Threads inside and between operations.
     """
+    import_quietly("tensorflow", "tf_agents.agents")
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(runtime.intra_op_threads)
+    tf.config.threading.set_inter_op_parallelism_threads(runtime.inter_op_threads)
+
+
+def import_quietly(*modules: str) -> None:
+    """Imports TensorFlow, and what needs it, without their routine notices.
+
+    Args:
+        *modules: Dotted names.
+    """
     # Off by default on processors without AVX-512, where it is nevertheless faster.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with _without_noise():
-        import tensorflow as tf
-        import tf_agents.agents  # noqa: F401
-    tf.config.threading.set_intra_op_parallelism_threads(runtime.intra_op_threads)
-    tf.config.threading.set_inter_op_parallelism_threads(runtime.inter_op_threads)
+        for module in modules:
+            importlib.import_module(module)
 
 
 def warn_of_slow_precision(precision: str) -> None:

@@ -1,0 +1,139 @@
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from skimage import data as photographs
+
+from tfselfsup.datasets.loading import FaceData
+from tfselfsup.programs import prepare_faces
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+
+def write_face_video(path, frames=4):
+    """Writes a video of the astronaut, whose face moves a little, in a wider frame."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    photograph = cv2.resize(photographs.astronaut(), (256, 256))[..., ::-1]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (320, 256))
+    for index in range(frames):
+        frame = np.zeros((256, 320, 3), np.uint8)
+        frame[:, 8 * index : 8 * index + 256] = photograph
+        writer.write(frame)
+    writer.release()
+
+
+@pytest.fixture
+def dfdc(tmp_path):
+    """A folder as DFDC lays it out: a real video, a fake of it, and one that is not there."""
+    part = tmp_path / "dfdc_train_part_0"
+    write_face_video(part / "real.mp4")
+    write_face_video(part / "fake.mp4", frames=5)
+    listed = {
+        "real.mp4": {"label": "REAL", "split": "train"},
+        "fake.mp4": {"label": "FAKE", "split": "train", "original": "real.mp4"},
+        "gone.mp4": {"label": "FAKE", "split": "train", "original": "real.mp4"},
+    }
+    (part / "metadata.json").write_text(json.dumps(listed))
+    return tmp_path
+
+
+def run(*arguments):
+    prepare_faces.main([str(argument) for argument in arguments])
+
+
+def test_videos_become_a_data_set_and_every_one_is_reported(dfdc, tmp_path, capsys):
+    out = tmp_path / "prepared"
+    run(
+        dfdc, "--out", out, "--extraction.detector", "haar", "--extraction.frames_per_video", "2",
+        "--workers", "1", "--fractions", "[0.5, 0.0, 0.5]",
+    )  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "1 real and 2 fake videos or crops are listed, 1 of them missing" in printed
+    assert "2 real and 2 fake crops" in printed
+    assert "frames/s" in printed and "images/s" in printed
+    # One source in all: it cannot stand on both sides, and two parts cannot be made of it.
+    assert "no split 'hard'" in printed and "no split 'actor'" in printed
+    with (out / "report.csv").open() as file:
+        rows = {row["video_id"]: row for row in csv.DictReader(file)}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "real": "done",
+        "fake": "done",
+        "gone": "missing",
+    }
+    index = FaceData(out).index
+    assert set(index["source_id"]) == {"real"} and sorted(index["label"]) == [0, 0, 1, 1]
+    assert (index["confidence"] > 0).all()
+
+
+def test_a_second_run_goes_on_where_the_first_was(dfdc, tmp_path, capsys):
+    arguments = (
+        dfdc, "--out", tmp_path / "prepared", "--extraction.detector", "haar", "--workers", "1",
+        "--extraction.frames_per_video", "2", "--fractions", "[0.5, 0.0, 0.5]",
+    )  # fmt: skip
+    run(*arguments, "--limit", "1")
+    crops = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.jpg")}
+    run(*arguments)
+    assert (
+        len(crops) == 2
+        and crops.items()
+        < {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.jpg")}.items()
+    )
+
+
+def test_a_dry_run_only_lists(dfdc, tmp_path, capsys):
+    run(dfdc, "--out", tmp_path / "prepared", "--dry_run")
+    assert "1 real and 2 fake" in capsys.readouterr().out
+    run("splices", "--out", tmp_path / "prepared", "--dry_run")
+    assert "2000 splices" in capsys.readouterr().out
+    assert not (tmp_path / "prepared").exists()
+
+
+def test_splices_need_no_data(tmp_path, capsys):
+    run(
+        "splices", "--out", tmp_path, "--splices", "64", "--splice_side", "40", "--fractions",
+        "[0.5, 0.25, 0.25]",
+    )  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "32 real and 32 fake crops" in printed
+    assert "the splits 'random' and 'video' coincide" in printed
+    # Crops of every photograph stand on both sides of the random split, and of none in the hard.
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines()]
+    sources = {
+        row[0]: row[4] for row in rows if len(row) > 4 and row[1:4] == ["train", "test", "sources"]
+    }
+    assert sources == {"random": "8", "hard": "0", "video": "8"}
+    assert len(FaceData(tmp_path)) == 64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no/such/folder"], "no/such/folder"),
+        (["."], "metadata.json"),
+        ([".", "--layout", "celeb"], "layout"),
+        (["splices", "--splice_side", "4"], "side of 32 to 256"),
+        (["splices", "--extraction.detector", "yolo"], "detector"),
+    ],
+)
+def test_a_user_s_mistake_is_one_line(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        run(*arguments, "--out", tmp_path / "out")
+    assert ended.value.code == 2
+    errors = capsys.readouterr().err
+    assert message in errors and errors.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_the_videos_at_hand(tmp_path, capsys):
+    source = SHARED / "videos" / "faceforensics"
+    if not source.is_dir():
+        pytest.skip("the research data is not here")
+    run(source, "--out", tmp_path, "--extraction.frames_per_video", "3")
+    index = FaceData(tmp_path).index
+    assert index.groupby(["data_set", "video_id"]).size().between(1, 3).all()
+    assert set(index["label"]) == {0, 1}

@@ -1,0 +1,135 @@
+"""Reads a prepared data set: its index, and images of any part of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from tfselfsup.datasets import forged_faces
+from tfselfsup.datasets.augmentation import Augmentation, augment
+
+# Encoded images that are shuffled at a time; 10,000 crops of 224x224 take about 50 MB.
+_SHUFFLED = 10_000
+_INDEX_BATCH = 1024
+
+
+class FaceData:
+    """A data set that `forged_faces.build` wrote.
+
+    Attributes:
+        index: One row for each example, in the order in which they are stored: `example_id`,
+            `label`, `data_set`, `video_id`, `source_id`, `actor`, `manipulation`, `frame_index`,
+            `seconds`, `confidence`, `faces_in_frame`, `has_mask` and `sha256`.
+    """
+
+    def __init__(self, directory: str | Path):
+        """Opens the data set and reads its index, without decoding an image.
+
+        Args:
+            directory: Where `bin/prepare_faces` wrote to.
+
+        Raises:
+            ValueError: If there is no data set.
+        """
+        folder = forged_faces.folder(directory)
+        if not (folder / "dataset_info.json").is_file():
+            raise ValueError(
+                f"expected a data set in {directory}, got no {folder.relative_to(directory)}; "
+                "make one with bin/prepare_faces"
+            )
+        self._builder = tfds.builder_from_directory(folder)
+        self.index = self._read_index()
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        return len(self.index)
+
+    def images(
+        self,
+        chosen: np.ndarray,
+        *,
+        side: int,
+        batch_size: int,
+        shuffle_seed: int | None = None,
+        augmentation: Augmentation | None = None,
+    ) -> tf.data.Dataset:
+        """Decodes images of some examples, in parallel, in an order that depends on the seed only.
+
+        Args:
+            chosen: bool [N], which examples.
+            side: Height and width to scale them to, in pixels.
+            batch_size: Examples of a batch; the last batch may have fewer.
+            shuffle_seed: Shuffles anew at every iteration; None for the stored order.
+            augmentation: Changes the images, with the same seed; needs a seed.
+
+        Returns:
+            Batches of `image` uint8 [B, side, side, 3], `label` int64 [B] and `row` int64 [B], the
+            example's row in the index.
+
+        Raises:
+            ValueError: If no example is chosen, or if images are augmented without a seed.
+        """
+        chosen = np.asarray(chosen, bool)
+        if chosen.shape != (len(self),) or not chosen.any():
+            raise ValueError(
+                f"expected at least one of {len(self)} examples, got {np.count_nonzero(chosen)} "
+                f"of {chosen.size}"
+            )
+        if augmentation is not None and shuffle_seed is None:
+            raise ValueError("expected a shuffle_seed for augmentation, got None")
+        is_chosen = tf.constant(chosen)
+        examples = self._stored({"image": tfds.decode.SkipDecoding()}).enumerate()
+        examples = examples.filter(lambda row, _: is_chosen[row])
+        examples = examples.apply(tf.data.experimental.assert_cardinality(int(chosen.sum())))
+        if shuffle_seed is not None:
+            examples = examples.shuffle(min(int(chosen.sum()), _SHUFFLED), seed=shuffle_seed)
+        noise = tf.data.Dataset.random(shuffle_seed or 0, rerandomize_each_iteration=True)
+
+        def decode(row_and_example, noise):
+            row, example = row_and_example
+            image = _decoded(example["image"], side)
+            if augmentation is not None:
+                image = augment(image, tf.stack([shuffle_seed, noise]), augmentation)
+            return {"image": image, "label": example["label"], "row": row}
+
+        return (
+            tf.data.Dataset.zip(examples, noise)
+            .map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+            .batch(batch_size)
+            .prefetch(tf.data.AUTOTUNE)
+        )
+
+    def _read_index(self) -> pd.DataFrame:
+        features = self._builder.info.features
+        wanted = [name for name in features if name not in ("image", "box")]
+        partial = tfds.decode.PartialDecoding({name: True for name in wanted})
+        columns = {name: [] for name in wanted}
+        for batch in self._stored(partial).batch(_INDEX_BATCH).as_numpy_iterator():
+            for name, values in batch.items():
+                columns[name].append(values)
+        index = pd.DataFrame({name: np.concatenate(parts) for name, parts in columns.items()})
+        for name in index.select_dtypes("object"):
+            index[name] = index[name].str.decode("utf-8")
+        frame = index["frame_index"].astype(str)
+        index["example_id"] = index["data_set"] + "/" + index["video_id"] + "/" + frame
+        return index
+
+    def _stored(self, decoders) -> tf.data.Dataset:
+        """All examples in the order in which they are stored."""
+        return self._builder.as_dataset(
+            split=forged_faces.STORED_SPLIT,
+            shuffle_files=False,
+            decoders=decoders,
+            read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
+        )
+
+
+def _decoded(content: tf.Tensor, side: int) -> tf.Tensor:
+    # Ready crops may be PNGs.
+    image = tf.io.decode_image(content, channels=3, expand_animations=False)
+    scaled = tf.image.resize(image, (side, side), antialias=True)
+    return tf.cast(tf.round(scaled), tf.uint8)

@@ -1,0 +1,217 @@
+"""Turns face videos, or ready crops, into a data set with splits that can be trusted."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tfselfsup.command_line import ExperimentParser, built
+from tfselfsup.config import FacePreparation
+from tfselfsup.datasets.records import Video
+from tfselfsup.programs.startup import import_quietly, user_mistakes
+from tfselfsup.runs import written_aside
+
+SPLICES = "splices"
+AUDITED = ("random", "video", "hard", "actor")
+LOADED_SIDE, LOADED_BATCH = 224, 32
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the program.
+
+    Args:
+        arguments: Command-line arguments; those of the process by default.
+    """
+    parser = ExperimentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "source",
+        help="folder of DFDC, FaceForensics++ or DeepFakeDetection videos, or of ready crops with "
+        f"a CSV; or '{SPLICES}', forged images made on the spot",
+    )
+    parser.add_argument("--out", required=True, help="folder for crops, report and data set")
+    parser.add_argument("--config", action="config", help="YAML file with the options below")
+    parser.add_argument(
+        "--beam_pipeline_options",
+        type=str | None,
+        help="extract and build on Apache Beam, with these options, such as "
+        "'--runner=FlinkRunner --flink_master=HOST:8081'",
+    )
+    parser.add_argument("--dry_run", action="store_true", help="list what would be done, and stop")
+    parser.add_class_arguments(FacePreparation)
+    parsed = parser.parse_args(arguments)
+    settings = built(FacePreparation, parser, parsed)
+    beam_options = parsed.beam_pipeline_options and parsed.beam_pipeline_options.split()
+    with user_mistakes():
+        if parsed.source == SPLICES:
+            videos = _make_splices(settings, Path(parsed.out), parsed.dry_run)
+        else:
+            videos = _extract(
+                parsed.source, settings, Path(parsed.out), beam_options, parsed.dry_run
+            )
+        if not parsed.dry_run:
+            _build(settings, Path(parsed.out), videos, beam_options)
+
+
+def _make_splices(settings: FacePreparation, out: Path, dry_run: bool) -> list[Video]:
+    from tfselfsup.datasets import splices
+
+    print(f"{settings.splices} splices of {settings.splice_side} pixels")
+    if dry_run:
+        return []
+    return splices.write(out, settings.splices, settings.splice_side, settings.seed)
+
+
+def _extract(
+    source: str,
+    settings: FacePreparation,
+    out: Path,
+    beam_options: list[str] | None,
+    dry_run: bool,
+) -> list[Video]:
+    """Lists the videos, cuts out their faces and reports what became of each."""
+    from tqdm import tqdm
+
+    from tfselfsup.datasets import extraction, layouts, manifests, on_beam, workers
+
+    listing = layouts.list_videos(
+        source, settings.layout, settings.compression, settings.manipulations
+    )
+    videos = _chosen(listing.videos, settings)
+    print(_listed(videos, listing.unlabelled))
+    if dry_run:
+        return videos
+    # For the processes that detect; they would each tell that there is no GPU.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    each = workers.each_apart if beam_options is None else on_beam.each(beam_options, out)
+    started = time.perf_counter()
+    with tqdm(total=len(videos), unit=" videos", disable=None) as bar:
+        extraction.extract_all(
+            videos,
+            out,
+            settings.extraction,
+            workers=settings.workers,
+            on_done=lambda manifest: bar.update(),
+            each=each,
+        )
+    rows = manifests.report(out, videos, listing.unlabelled)
+    _write_report(rows, out)
+    print(_summary(rows, out, time.perf_counter() - started))
+    return videos
+
+
+def _chosen(videos: Sequence[Video], settings: FacePreparation) -> list[Video]:
+    """Draws as many real and manipulated videos as asked for."""
+    from tfselfsup.datasets import layouts
+
+    if settings.real is None and settings.fake is None:
+        return list(videos)[: settings.limit]
+    drawn = layouts.sample(videos, settings.real or 0, settings.fake or 0, settings.seed)
+    return drawn[: settings.limit]
+
+
+def _listed(videos: Sequence[Video], unlabelled: Sequence[Path]) -> str:
+    fakes = sum(video.label for video in videos)
+    missing = sum(not video.path.is_file() for video in videos)
+    sets = ", ".join(sorted({video.data_set for video in videos}))
+    return (
+        f"{sets}: {len(videos) - fakes} real and {fakes} fake videos or crops are listed, "
+        f"{missing} of them missing; {len(unlabelled)} files without a label"
+    )
+
+
+def _write_report(rows: Sequence[dict[str, Any]], out: Path) -> None:
+    import pandas as pd
+
+    with written_aside(out / "report.csv") as aside:
+        pd.DataFrame(rows).to_csv(aside, index=False)
+
+
+def _summary(rows: Sequence[dict[str, Any]], out: Path, seconds: float) -> str:
+    """Counts the videos by what became of them, and says how fast they were done."""
+    from tabulate import tabulate
+
+    from tfselfsup.datasets import manifests
+
+    counts = [
+        {"status": status, "videos": count}
+        for status, count in manifests.summary(rows).items()
+        if count
+    ]
+    worked = [row for row in rows if row["seconds"]]
+    lines = [tabulate(counts, headers="keys", tablefmt="pipe"), f"{out / 'report.csv'}"]
+    if worked:
+        frames, faces = (sum(row[name] for row in worked) for name in ("frames", "faces"))
+        busy, detecting = (
+            sum(row[name] for row in worked) for name in ("seconds", "detector_seconds")
+        )
+        lines.append(
+            f"{frames} frames, {faces} faces. In one process {frames / busy:.1f} frames/s and "
+            f"{faces / busy:.1f} faces/s; the detector alone {frames / detecting:.1f} frames/s. "
+            f"{seconds:.0f} s in all"
+        )
+    return "\n".join(lines)
+
+
+def _build(
+    settings: FacePreparation, out: Path, videos: Sequence[Video], beam_options: list[str] | None
+) -> None:
+    """Builds the data set, audits its splits and measures how fast it is read."""
+    import_quietly("tensorflow", "tensorflow_datasets")
+    from tfselfsup.datasets import forged_faces
+    from tfselfsup.datasets.loading import FaceData
+
+    folder = forged_faces.build(
+        out, {(video.data_set, video.video_id) for video in videos}, beam_options
+    )
+    data = FaceData(out)
+    fakes = int(data.index["label"].sum())
+    print(f"{folder}: {len(data) - fakes} real and {fakes} fake crops")
+    print(_audit(data.index, settings))
+    print(_reading_speed(data, out, videos))
+
+
+def _audit(index, settings: FacePreparation) -> str:
+    """Writes what stands on both sides of each split, or why there is no such split."""
+    from tabulate import tabulate
+
+    from tfselfsup.datasets import leakage, splits
+
+    rows, remarks = [], []
+    for split in AUDITED:
+        try:
+            parts = splits.assign(index, split, settings.fractions, settings.seed)
+        except ValueError as error:
+            remarks.append(f"no split '{split}': {error}")
+            continue
+        rows += [{"split": split, **row} for row in leakage.audit(index, parts)]
+    if splits.coincide(index, "random", "video"):
+        remarks.append("one crop per video: the splits 'random' and 'video' coincide")
+    table = tabulate(rows, headers="keys", tablefmt="pipe", floatfmt=".3f")
+    return "\n".join(["Leakage:", table, *remarks])
+
+
+def _reading_speed(data, out: Path, videos: Sequence[Video]) -> str:
+    """Compares decoded and scaled images of the data set with plain reading of the crops' files."""
+    import numpy as np
+
+    from tfselfsup.datasets import manifests
+
+    found = manifests.read(out, videos).values()
+    files = [out / crop.file for manifest in found for crop in manifest.crops]
+    started = time.perf_counter()
+    for file in files:
+        file.read_bytes()
+    plain = len(files) / (time.perf_counter() - started)
+    images = data.images(
+        np.ones(len(data), bool), side=LOADED_SIDE, batch_size=LOADED_BATCH, shuffle_seed=0
+    )
+    started = time.perf_counter()
+    count = sum(len(batch["row"]) for batch in images.as_numpy_iterator())
+    loaded = count / (time.perf_counter() - started)
+    return (
+        f"{loaded:.0f} images/s shuffled, decoded and scaled to {LOADED_SIDE} pixels; "
+        f"plain reading of the files {plain:.0f} files/s"
+    )
