@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas
 import pytest
 from skimage import data as photographs
 
@@ -68,6 +69,24 @@ def test_videos_become_a_data_set_and_every_one_is_reported(dfdc, tmp_path, caps
     assert (index["confidence"] > 0).all()
 
 
+def test_on_beam_the_same_comes_of_it(dfdc, tmp_path):
+    pytest.importorskip("apache_beam", reason="the extra 'beam' is not installed")
+    arguments = (
+        "--extraction.detector", "haar", "--extraction.frames_per_video", "2", "--workers", "1",
+    )  # fmt: skip
+    run(dfdc, "--out", tmp_path / "here", *arguments)
+    run(
+        dfdc, "--out", tmp_path / "beam", *arguments,
+        "--beam_pipeline_options", "runner=DirectRunner,direct_num_workers=1",
+    )  # fmt: skip
+    indexes = [
+        FaceData(tmp_path / name).index.sort_values("example_id", ignore_index=True)
+        for name in ("here", "beam")
+    ]
+    assert len(indexes[0]) == 4
+    pandas.testing.assert_frame_equal(*indexes)
+
+
 def test_a_second_run_goes_on_where_the_first_was(dfdc, tmp_path, capsys):
     arguments = (
         dfdc, "--out", tmp_path / "prepared", "--extraction.detector", "haar", "--workers", "1",
@@ -104,7 +123,7 @@ def test_splices_need_no_data(tmp_path, capsys):
     sources = {
         row[0]: row[4] for row in rows if len(row) > 4 and row[1:4] == ["train", "test", "sources"]
     }
-    assert sources == {"random": "8", "hard": "0", "video": "8"}
+    assert sources == {"random": "8", "hard": "0"}
     assert len(FaceData(tmp_path)) == 64
 
 

@@ -131,5 +131,11 @@ class FaceData:
 def _decoded(content: tf.Tensor, side: int) -> tf.Tensor:
     # Ready crops may be PNGs.
     image = tf.io.decode_image(content, channels=3, expand_animations=False)
-    scaled = tf.image.resize(image, (side, side), antialias=True)
-    return tf.cast(tf.round(scaled), tf.uint8)
+    fits = tf.reduce_all(tf.shape(image)[:2] == side)
+    return tf.ensure_shape(
+        tf.cond(fits, lambda: image, lambda: _scaled(image, side)), (side, side, 3)
+    )
+
+
+def _scaled(image: tf.Tensor, side: int) -> tf.Tensor:
+    return tf.cast(tf.round(tf.image.resize(image, (side, side), antialias=True)), tf.uint8)

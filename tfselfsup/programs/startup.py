@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import re
 import sys
@@ -13,13 +14,13 @@ from pathlib import Path
 
 from tfselfsup.config import RuntimeConfig
 
-# Printed on import on every machine without a GPU, or by the old gym that TF-Agents brings.
+# Printed on every machine without a GPU, by the old gym that TF-Agents brings, or by TFDS.
 NOISE = re.compile(
     r"Unable to register cu\w+ factory|Gym has been unmaintained|Please upgrade to Gymnasium"
     r"|Users of this version of Gym|See the migration guide at https://gymnasium"
     r"|oneDNN custom operations are on|TF-TRT Warning|This TensorFlow binary is optimized"
     r"|To enable the following instructions|Could not find cuda drivers"
-    r"|computation placer already registered"
+    r"|computation placer already registered|`FeatureConnector.dtype` is deprecated"
 )
 
 
@@ -44,9 +45,11 @@ def import_quietly(*modules: str) -> None:
     """
     # Off by default on processors without AVX-512, where it is nevertheless faster.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # warnings and errors
     with _without_noise():
         for module in modules:
             importlib.import_module(module)
+    logging.getLogger("absl").addFilter(lambda record: not NOISE.search(record.getMessage()))
 
 
 def warn_of_slow_precision(precision: str) -> None:
