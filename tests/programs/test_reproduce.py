@@ -273,7 +273,7 @@ def test_done_runs_are_not_run_again_and_are_reported(programs, capsys):
     printed = capsys.readouterr().out
     assert printed.splitlines()[:2] == [
         "1/2 out/fast_random_seed0: 0 agent steps, done",
-        "2/2 out/fast_dqn_seed0: 300000 agent steps, done",
+        "2/2 out/fast_dqn_seed0: 500000 agent steps, done",
     ]
     assert Path("out/tables.md").read_text() == first and first in printed
 
@@ -328,7 +328,7 @@ def test_an_unfinished_run_is_gone_on_with_by_the_same_command(programs, no_repo
     programs.commands.clear()
     capsys.readouterr()
     assert run_here(*TWO) == 0
-    assert "2/2 out/fast_dqn_seed0: 300000 agent steps, unfinished\n" in capsys.readouterr().out
+    assert "2/2 out/fast_dqn_seed0: 500000 agent steps, unfinished\n" in capsys.readouterr().out
     assert programs.runs == TWO_RUNS[2:] and programs.commands[0] == interrupted
 
 

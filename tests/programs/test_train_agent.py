@@ -146,7 +146,7 @@ def test_the_printed_configuration_gives_itself_again(name, tmp_path, capsys):
 )
 def test_an_experiment_is_found_by_its_name_wherever_the_option_stands(given, capsys):
     assert run_here(*given) == 0, capsys.readouterr().err
-    assert yaml.safe_load(capsys.readouterr().out)["total_steps"] == 300_000
+    assert yaml.safe_load(capsys.readouterr().out)["total_steps"] == 500_000
 
 
 def test_options_after_the_configuration_win(capsys):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from typing import TYPE_CHECKING
 
 from tfselfsup import command_line
-from tfselfsup.benchmarks.training_loop import Interval, TrainingLoop
 from tfselfsup.config import AgentExperiment, RuntimeConfig
+
+if TYPE_CHECKING:  # at run time only the process of a case imports TensorFlow
+    from tfselfsup.benchmarks.training_loop import Interval, TrainingLoop
 
 PLAIN = "plain DQN"
 BASES = {
