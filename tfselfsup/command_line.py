@@ -44,6 +44,14 @@ def find_config(name: str) -> str:
     return next((str(path) for path in candidates if path.is_file()), name)
 
 
+def experiment_names() -> list[str]:
+    """Lists the names that ``--config`` takes, such as ``atari/fast_dqn``."""
+    root = named_configs()
+    return sorted(
+        path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml")
+    )
+
+
 class ExperimentParser(ArgumentParser):
     """An argument parser whose errors are one line, with exit status 2."""
 
@@ -66,8 +74,11 @@ class ExperimentParser(ArgumentParser):
 
     def _check_file(self, path: str) -> None:
         """Refuses a file that holds no settings; the parser's own messages do not name it."""
-        if not Path(path).is_file():
+        if Path(path).is_dir():
             return  # the parser says so
+        if not Path(path).is_file():
+            known = ", ".join(experiment_names())
+            self.error(f"config file '{path}' does not exist; expected a YAML file, or {known}")
         try:
             content = yaml.safe_load(Path(path).read_text())
         except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -20,6 +20,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = ExperimentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("run_dirs", nargs="+", help="folders of runs that were scored")
     parser.add_argument("--out", required=True, help="folder for tables and figures")
+    parser.add_argument("--config", action="config", help="YAML file with the options above")
     parsed = parser.parse_args(arguments)
     with user_mistakes():
         print(write_report(parsed.run_dirs, Path(parsed.out)), end="")
