@@ -1,7 +1,7 @@
 import time
 
-from tfselfsup.benchmarks.stages import Stages
-from tfselfsup.benchmarks.training_loop import STAGES, TrainingLoop
+from tfselfsup.benchmarks.stages import STAGES, Stages
+from tfselfsup.benchmarks.training_loop import TrainingLoop
 from tfselfsup.rl.training import Progress, Stepped, Updated
 
 

@@ -2,7 +2,7 @@ import types
 
 import pytest
 
-from tfselfsup.benchmarks.training_loop import Interval
+from tfselfsup.benchmarks.stages import Interval
 from tfselfsup.config import RuntimeConfig
 from tfselfsup.programs import benchmark, benchmark_case
 
@@ -70,11 +70,13 @@ def test_cases_differ_in_what_their_names_say(base, task):
 
 @pytest.mark.slow
 def test_a_case_is_measured_in_a_process_of_its_own():
+    assert benchmark_case._loop is None
     one = benchmark_case.Case("plain DQN", None, "float32", 8, RuntimeConfig())
     one.run(100)
     one.run(100)
     assert len(one.steps_per_second) == 2 and min(one.steps_per_second) > 5
     assert 0.1 < one.memory() < 4  # GiB
+    assert benchmark_case._loop is None  # it is in the other process
     one.close()
 
 

@@ -210,6 +210,15 @@ def test_progress_is_a_copy(run, other):
     assert saver.restore() == dataclasses.replace(PROGRESS, scores=[1.0])
 
 
+def test_a_restored_agent_acts_with_the_restored_weights(run, environment, trained):
+    checkpointer(run, trained).save(PROGRESS)
+    restored = Parts(environment, seed=1)
+    checkpointer(run, restored).restore()
+    frames = np.random.default_rng(0).integers(256, size=(3, 4, 84, 84, 1), dtype=np.uint8)
+    values = restored.agent.acting_model(frames)["q"]
+    np.testing.assert_array_equal(values, trained.agent.model(frames)["q"])
+
+
 def test_the_newest_steps_are_marked_as_ended_on_restoring(run, environment, other):
     parts = Parts(environment, seed=5)
     parts.play(10, seed=5, begins=True)

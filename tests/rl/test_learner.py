@@ -11,7 +11,7 @@ from tfselfsup.rl.agent import SelfSupervisedDqnAgent, transition_of
 from tfselfsup.rl.learner import Learner, NonFiniteLossError
 from tfselfsup.rl.objectives import gradient_steps
 from tfselfsup.rl.replay import Replay
-from tfselfsup.rl.ring import FIRST, LAST, MID
+from tfselfsup.rl.ring import FIRST, LAST, LOGICAL_ORDER, MID
 from tfselfsup.rl.samplers import PrioritisedSampler, UniformSampler
 from tfselfsup.tasks.rotation import Rotation
 
@@ -159,15 +159,52 @@ def test_updates_are_those_of_the_agent_on_the_minibatches_in_their_order(make_l
 def test_minibatches_are_sampled_before_the_priorities_of_the_group_before(make_learner, group):
     replay = make_replay()
     learner = make_learner(make_agent(with_task=False), replay, group)
-    update(learner)
-    # Its own minibatches, those of the next group while it learns, and only then its priorities.
-    # Nothing is sampled any more when begin() returns: whoever plays may write to the replay.
-    one_group = ["sample"] * group + ["priorities"] * group
-    assert replay.order == ["sample"] * group + one_group
+    learner.begin()
+    # Its own minibatches and those of the next group. Nothing more is sampled: whoever plays may
+    # write to the replay.
+    sampled = ["sample"] * group
+    assert replay.order == sampled * 2
     time.sleep(0.1)
-    assert replay.order == ["sample"] * group + one_group
+    assert replay.order == sampled * 2
+    learner.finish()
+    assert replay.order == sampled * 2 + ["priorities"] * group
     update(learner)
-    assert replay.order == ["sample"] * group + one_group * 2
+    assert (
+        replay.order
+        == sampled * 2 + (["priorities"] * group + sampled)[: 2 * group] + ["priorities"] * group
+    )
+
+
+def test_the_acting_weights_change_only_when_a_group_is_finished(make_learner):
+    agent = make_agent()
+    learner = make_learner(agent, make_replay())
+    frames = learner._sample()[0].tensors.s_t.numpy().transpose(LOGICAL_ORDER)
+    begun = agent.acting_model(frames)["q"].numpy()
+    learner.begin()
+    learner._under_way[1].result()  # the weights themselves have changed
+    assert not np.allclose(agent.model(frames)["q"], begun)
+    np.testing.assert_array_equal(agent.acting_model(frames)["q"], begun)
+    learner.finish()
+    np.testing.assert_array_equal(agent.acting_model(frames)["q"], agent.model(frames)["q"])
+
+
+def test_what_fails_in_the_thread_reaches_the_caller(make_learner):
+    class BrokenRotation(Rotation):
+        def loss(self, outputs, examples):
+            raise RuntimeError("a bug in a task")
+
+    learner = make_learner(make_agent(task=BrokenRotation()), make_replay())
+    learner.begin()
+    with pytest.raises(RuntimeError, match="a bug in a task"):
+        learner.finish()
+
+
+def test_closing_waits_for_the_group_under_way(make_learner):
+    agent = make_agent()
+    learner = make_learner(agent, make_replay(), group=3)
+    learner.begin()
+    learner.close()
+    assert agent.train_step_counter.numpy() == 3
 
 
 def test_priorities_are_the_td_errors_of_the_rows_sampled(make_learner):

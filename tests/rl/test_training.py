@@ -229,9 +229,9 @@ def test_events_come_in_order_with_the_progress_of_their_time():
     assert run.events == [
         (Updated({"number": 0}), 4),
         (Stepped(progress, steps_before=0, finished=False), 4),
+        (Updated({"number": 1}), 8),
         (EpisodeEnded(games[0]), 8),
         (EpisodeEnded(games[1]), 8),
-        (Updated({"number": 1}), 8),
         (Stepped(progress, steps_before=4, finished=True), 8),
     ]
     assert dataclasses.replace(progress, seconds=0.0) == Progress(

@@ -5,7 +5,22 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
+
+# They overlap: the network learns in a thread of its own.
+STAGES = ("act", "step", "store", "learn", "sample")
+
+
+class Interval(NamedTuple):
+    """What was measured over some agent steps.
+
+    Attributes:
+        steps_per_second: Agent steps per second.
+        shares: Of each stage in the time that went by, in [0, 1].
+    """
+
+    steps_per_second: float
+    shares: dict[str, float]
 
 
 class Stages:

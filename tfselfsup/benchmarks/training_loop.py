@@ -4,25 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from tfselfsup.benchmarks.stages import Stages
+from tfselfsup.benchmarks.stages import STAGES, Interval, Stages
 from tfselfsup.rl.training import Event, Stepped
-
-# Sampling is done in a thread of its own while the network learns.
-STAGES = ("act", "step", "store", "learn", "sample")
-
-
-class Interval(NamedTuple):
-    """What was measured over some agent steps.
-
-    Attributes:
-        steps_per_second: Agent steps per second.
-        shares: Of each stage in the time that went by, in [0, 1].
-    """
-
-    steps_per_second: float
-    shares: dict[str, float]
 
 
 class TrainingLoop:

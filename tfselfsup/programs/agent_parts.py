@@ -111,12 +111,11 @@ def make_learner(
 ) -> learner.Learner:
     """Makes what updates the agent: as many updates at once as one step of all games is worth."""
     settings = experiment.agent
-    due = max(1, experiment.environment.num_envs // settings.update_period)
     return learner.Learner(
         agent,
         memory,
         settings.batch_size,
-        group=due,
+        group=max(1, experiment.environment.num_envs // settings.update_period),
         uses_weights=experiment.replay.sampling == "prioritised",
     )
 

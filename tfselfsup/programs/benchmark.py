@@ -89,13 +89,11 @@ def measure_replay(_) -> str:
 def measure_games(parsed) -> str:
     """Measures plain DQN with more and more games side by side, and returns a table."""
     runtime = config.RuntimeConfig(**vars(parsed.runtime))
-    with user_mistakes():
-        cases = [Case(PLAIN, None, PRECISIONS[-1], num_envs, runtime) for num_envs in GAMES]
-        _take_turns([case.run for case in cases], parsed.intervals, parsed.interval_steps)
+    cases = [Case(PLAIN, None, PRECISIONS[-1], num_envs, runtime) for num_envs in GAMES]
+    _take_turns([case.run for case in cases], parsed.intervals, parsed.interval_steps)
     rows = [
         {
             "games": case.num_envs,
-            "updates in one call": max(1, case.num_envs // 4),
             **_speed(case.steps_per_second),
             "memory, GiB": f"{case.memory():.2f}",
             **_median_shares(case),
@@ -112,15 +110,15 @@ def measure_agents(parsed) -> str:
     runtime = config.RuntimeConfig(**vars(parsed.runtime))
     with user_mistakes():
         peers = _start_peers(parsed.peer_python, parsed.peer_num_envs)
-        cases = [
-            Case(base, task, precision, parsed.num_envs, runtime)
-            for base in BASES
-            for task in TASKS
-            for precision in PRECISIONS
-        ]
-        _take_turns(
-            [runner.run for runner in (*cases, *peers)], parsed.intervals, parsed.interval_steps
-        )
+    cases = [
+        Case(base, task, precision, parsed.num_envs, runtime)
+        for base in BASES
+        for task in TASKS
+        for precision in PRECISIONS
+    ]
+    _take_turns(
+        [runner.run for runner in (*cases, *peers)], parsed.intervals, parsed.interval_steps
+    )
     for runner in (*cases, *peers):
         runner.close()
     return _agents_table(cases, peers)
@@ -169,7 +167,7 @@ def _agents_table(cases: list[Case], peers: list) -> str:
     """Writes the medians over the intervals as Markdown.
 
     Ratios are medians too, of an interval's speed to that of the same turn. The stages overlap:
-    `learn` and `sample` have threads of their own.
+    the network learns in a thread of its own.
     """
     import numpy as np
 

@@ -7,10 +7,11 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
 from tfselfsup import command_line
+from tfselfsup.benchmarks.stages import Interval
 from tfselfsup.config import AgentExperiment, RuntimeConfig
 
 if TYPE_CHECKING:  # at run time only the process of a case imports TensorFlow
-    from tfselfsup.benchmarks.training_loop import Interval, TrainingLoop
+    from tfselfsup.benchmarks.training_loop import TrainingLoop
 
 PLAIN = "plain DQN"
 BASES = {

@@ -104,7 +104,6 @@ class _Session:
             run, experiment.logging, agent, self._replay, generator
         )
         self._progress = self._checkpointer.restore()
-        agent.take_snapshot()
         run.rewind_metrics(self._progress.agent_steps)
         self._collector = parts.make_collector(
             experiment, environment, self._replay, policy, generator

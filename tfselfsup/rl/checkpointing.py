@@ -43,6 +43,7 @@ class Checkpointer:
             replay: Saved when its own period is over.
             generator: Whose state is saved.
         """
+        self._agent = agent
         self._run = run
         self._settings = settings
         self._replay = replay
@@ -99,6 +100,7 @@ class Checkpointer:
         state = _read_state(checkpoints[-1])
         with _damage_named(checkpoints[-1]):
             self._tensors.read(str(checkpoints[-1] / "tensors")).assert_existing_objects_matched()
+        self._agent.take_snapshot()
         self._generator.bit_generator.state = state["generator"]
         if self._run.replay.exists():
             self._replay.load(self._run.replay)

@@ -40,8 +40,9 @@ class Learner:
 
     A group is one call into TensorFlow, which costs less than a call for each update. The order in
     which the replay and the weights are read and written is fixed, so that a run can be repeated:
-    minibatches are sampled before the priorities of the group before them are written, and actions
-    are chosen meanwhile with the weights as they were when the group began.
+    a group's minibatches are sampled when the group before begins, thus before the priorities of
+    that one are written, and actions come from the weights as they were after the last group that
+    is finished.
 
     Attributes:
         group: Updates of a group.
@@ -71,19 +72,16 @@ class Learner:
         self._replay = replay
         self._batch_size = batch_size
         self._uses_weights = uses_weights
-        self._train = tf.function(self._train_on, autograph=False)
-        self._sampler = ThreadPoolExecutor(1, thread_name_prefix="sampler")
-        self._trainer = ThreadPoolExecutor(1, thread_name_prefix="trainer")
-        self._next: Future[list[Sample]] | None = None
+        self._compiled = tf.function(self._take_updates, autograph=False)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="learner")
+        self._next: list[Sample] | None = None
         self._under_way: tuple[list[Sample], Future[list[UpdateInfo]]] | None = None
 
     def begin(self) -> None:
         """Begins a group of updates; the replay may be written to when this returns."""
-        self._agent.take_snapshot()
-        samples = self._next.result() if self._next else self._sample()
-        self._under_way = samples, self._trainer.submit(self.train, samples)
-        self._next = self._sampler.submit(self._sample)
-        self._next.result()
+        samples = self._next or self._sample()
+        self._under_way = samples, self._thread.submit(self.train, samples)
+        self._next = self._sample()
 
     def finish(self) -> list[dict[str, float]]:
         """Waits for the group that was begun.
@@ -97,29 +95,30 @@ class Learner:
         """
         samples, infos = self._under_way
         self._under_way = None
-        return [
+        metrics = [
             self._learnt(sample, info) for sample, info in zip(samples, infos.result(), strict=True)
         ]
+        self._agent.take_snapshot()
+        return metrics
 
     def close(self) -> None:
-        """Ends the threads."""
-        self._sampler.shutdown()
-        self._trainer.shutdown()
+        """Ends the thread, after the group that is under way."""
+        self._thread.shutdown()
 
     def train(self, samples: list[Sample]) -> list[UpdateInfo]:
         """Takes the updates of a group, and returns what they measured as NumPy's arrays."""
-        infos = self._train([sample.tensors for sample in samples])
+        infos = self._compiled([sample.tensors for sample in samples])
         return tf.nest.map_structure(lambda tensor: tensor.numpy(), [info.extra for info in infos])
 
     def _sample(self) -> list[Sample]:
-        """Draws a group's minibatches and copies them into TensorFlow, in the sampling thread."""
+        """Draws a group's minibatches and copies them into TensorFlow."""
         return [
             _handed_over(self._replay.sample(self._batch_size), self._uses_weights)
             for _ in range(self.group)
         ]
 
-    def _train_on(self, batches: list[Batch]) -> list[tf_agent.LossInfo]:
-        """Trains on minibatches as `_handed_over` makes them; compiled."""
+    def _take_updates(self, batches: list[Batch]) -> list[tf_agent.LossInfo]:
+        """Trains on minibatches as `_handed_over` makes them."""
         # TensorFlow cancels these transpositions against the one by which the network begins.
         batches = [
             batch._replace(

@@ -109,8 +109,8 @@ def train(
     """Plays and learns until the experiment's last step.
 
     While a group of updates is taken, the emulators play a step and the actions of the next one are
-    chosen. So updates never see the step that is under way, and those actions come from the weights
-    before the group; the order of all hand-offs is fixed.
+    chosen, with the weights before the group. The order of all hand-offs is fixed. No group is
+    under way when an event arrives, so that listeners may use the network.
 
     Args:
         experiment: Has the schedules.
@@ -120,7 +120,7 @@ def train(
         progress: Where to begin; kept up to date.
 
     Yields:
-        What happens, in order: finished games, updates, then the step itself.
+        What happens, in order: updates, finished games, then the step itself.
 
     Raises:
         NonFiniteLossError: If a loss becomes infinite or not a number.
@@ -138,9 +138,7 @@ def train(
         if groups:
             learner.begin()
         collector.send()
-        for episode in collector.receive():
-            progress.add(episode)
-            yield EpisodeEnded(episode)
+        episodes = collector.receive()
         collector.epsilon = epsilon_at(progress.agent_steps, experiment)
         collector.choose()
         for left in reversed(range(groups)):
@@ -148,5 +146,8 @@ def train(
             progress.updates = learner.updates
             if left:
                 learner.begin()
+        for episode in episodes:
+            progress.add(episode)
+            yield EpisodeEnded(episode)
         progress.seconds += time.perf_counter() - started
         yield Stepped(progress, steps_before, progress.agent_steps >= experiment.total_steps)
