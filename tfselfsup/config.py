@@ -17,7 +17,12 @@ from jsonargparse.typing import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    restricted_number_type,
 )
+
+JpegQuality = restricted_number_type("JpegQuality", int, [(">=", 1), ("<=", 100)])
+SearchedSide = restricted_number_type("SearchedSide", int, (">=", 24))
+SpliceSide = restricted_number_type("SpliceSide", int, [(">=", 32), ("<=", 256)])
 
 # What an option of a task, or an overridden setting, may be. Not `Any`: of such a value the parser
 # would make whatever class it names, and a file of settings may come from anybody.
@@ -267,7 +272,7 @@ class ExtractionConfig:
             given.
         frames_per_second: So many frames per second instead.
         detector: What finds the faces.
-        longest_side: Frames are scaled down to this for the search, in pixels.
+        longest_side: Frames are scaled down to this for the search, in pixels; at least 24.
         margin: Side of the square crop, as a multiple of the face's longer side.
         choose: Where there are several faces, the largest, or the one that follows the previous
             frame's.
@@ -277,10 +282,10 @@ class ExtractionConfig:
     frames_per_video: PositiveInt = 10
     frames_per_second: PositiveFloat | None = None
     detector: Literal["mtcnn", "haar"] = "mtcnn"
-    longest_side: PositiveInt = 640  # pixels
+    longest_side: SearchedSide = 640  # pixels
     margin: PositiveFloat = 1.3
     choose: Literal["largest", "follow"] = "largest"
-    jpeg_quality: PositiveInt = 95
+    jpeg_quality: JpegQuality = 95
 
 
 @dataclass(frozen=True)
@@ -290,15 +295,16 @@ class FacePreparation:
     Attributes:
         layout: How the source is laid out; recognised if it is not given.
         compression: Of FaceForensics++ and DeepFakeDetection.
-        manipulations: Of FaceForensics++; all if empty.
-        real: Real videos to draw at random; all if neither this nor `fake` is given.
-        fake: Manipulated videos to draw at random.
-        limit: Prepares only the first so many videos.
+        manipulations: Names of folders of FaceForensics++ and DeepFakeDetection; all if empty.
+        real: Real videos to draw at random from those that are there; all if it is not given.
+        fake: Manipulated videos to draw likewise.
+        limit: Prepares only the first so many of the listed, or drawn, videos.
         seed: Of what is drawn at random, and of the splits that are audited.
         fractions: Shares of the training, validation and test part in these splits.
         workers: Processes that extract faces.
-        splices: For the source `splices`: how many images are made.
-        splice_side: Their height and width, in pixels.
+        splices: How many images the source `splices` makes; of what stands above only `seed` and
+            `fractions` matter to it.
+        splice_side: Their height and width, in pixels; 32 to 256.
         extraction: How faces are cut out of videos.
     """
 
@@ -312,7 +318,7 @@ class FacePreparation:
     fractions: tuple[ClosedUnitInterval, ClosedUnitInterval, ClosedUnitInterval] = (0.7, 0.1, 0.2)
     workers: PositiveInt = 2
     splices: PositiveInt = 2000
-    splice_side: PositiveInt = 128  # pixels
+    splice_side: SpliceSide = 128  # pixels
     extraction: ExtractionConfig = ExtractionConfig()
 
 

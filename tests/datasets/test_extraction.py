@@ -343,3 +343,46 @@ def test_the_work_can_be_spread_in_another_way(tmp_path):
     video = listed(write_video(tmp_path / "a.mp4", ONE))
     extract_all([video], tmp_path / "out", SETTINGS, each=each_here, extract=extract_bright)
     assert [each.status for each in manifests.read_all(tmp_path / "out")] == ["done"]
+
+
+def extract_or_fail(video, out, detector, settings):
+    if video.video_id == "b":
+        raise RuntimeError("the detector is confused")
+    return extract(video, out, Bright(), settings)
+
+
+def test_a_detector_that_fails_costs_one_video(tmp_path):
+    videos = [listed(write_video(tmp_path / f"{name}.mp4", ONE)) for name in "abc"]
+    write_video(tmp_path / "b.mp4", TWO)  # other bytes, or they would be duplicates
+    write_video(tmp_path / "c.mp4", ONE[:5])
+    extract_all(videos, tmp_path / "out", SETTINGS, extract=extract_or_fail)
+    rows = manifests.report(tmp_path / "out", videos)
+    assert [row["status"] for row in rows] == ["done", "unreadable", "done"]
+    assert rows[1]["reason"] == "RuntimeError: the detector is confused"
+
+
+def test_a_video_that_has_gone_since_keeps_its_crops(tmp_path):
+    video = listed(write_video(tmp_path / "a.mp4", ONE))
+    extract_all([video], tmp_path / "out", SETTINGS, extract=extract_bright)
+    (before,) = manifests.read_all(tmp_path / "out")
+    video.path.unlink()
+    extract_all([video], tmp_path / "out", SETTINGS, extract=never)
+    assert list(manifests.read_all(tmp_path / "out")) == [before]
+    assert (tmp_path / "out" / before.crops[0].file).is_file()
+    # Without its crops it is missing.
+    (tmp_path / "out" / before.crops[0].file).unlink()
+    extract_all([video], tmp_path / "out", SETTINGS, extract=never)
+    assert [each.status for each in manifests.read_all(tmp_path / "out")] == ["missing"]
+
+
+def test_a_fake_of_a_duplicate_gets_the_source_that_is_kept(tmp_path):
+    first = listed(write_video(tmp_path / "first.mp4", ONE))
+    copy = listed(write_video(tmp_path / "second.mp4", ONE))
+    fakes = [
+        listed(write_video(tmp_path / f"{name}.mp4", ONE[:length]), FAKE)._replace(source_id=source)
+        for name, length, source in (("x", 5, "first"), ("y", 6, "second"))
+    ]
+    extract_all([first, copy, *fakes], tmp_path / "out", SETTINGS, extract=extract_bright)
+    written = {each.video.video_id: each for each in manifests.read_all(tmp_path / "out")}
+    assert written["second"].status == "duplicate"
+    assert {name: written[name].video.source_id for name in "xy"} == {"x": "first", "y": "first"}

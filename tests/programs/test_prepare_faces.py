@@ -110,6 +110,16 @@ def test_a_dry_run_only_lists(dfdc, tmp_path, capsys):
     assert not (tmp_path / "prepared").exists()
 
 
+def test_videos_are_drawn_by_their_class(dfdc, tmp_path, capsys):
+    run(dfdc, "--out", tmp_path / "prepared", "--fake", "0", "--dry_run")
+    printed = capsys.readouterr().out
+    assert "1 real and 2 fake" in printed and "1 of them are taken" in printed
+    with pytest.raises(SystemExit):
+        run(dfdc, "--out", tmp_path / "prepared", "--fake", "2", "--dry_run")
+    # One of the two fakes is not there.
+    assert "expected 0 to 1 fake videos, got 2" in capsys.readouterr().err
+
+
 def test_splices_need_no_data(tmp_path, capsys):
     run(
         "splices", "--out", tmp_path, "--splices", "64", "--splice_side", "40", "--fractions",
@@ -133,7 +143,10 @@ def test_splices_need_no_data(tmp_path, capsys):
         (["no/such/folder"], "no/such/folder"),
         (["."], "metadata.json"),
         ([".", "--layout", "celeb"], "layout"),
-        (["splices", "--splice_side", "4"], "side of 32 to 256"),
+        (["splices", "--splice_side", "4"], "splice_side"),
+        (["splices", "--fractions", "[0.5, 0.5, 0.5]"], "sum to 1"),
+        (["splices", "--extraction.jpeg_quality", "500"], "jpeg_quality"),
+        (["splices", "--extraction.longest_side", "10"], "longest_side"),
         (["splices", "--extraction.detector", "yolo"], "detector"),
     ],
 )

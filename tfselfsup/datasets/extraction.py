@@ -33,8 +33,10 @@ def extract_all(
     """Extracts all videos, in processes of their own, and copies ready crops.
 
     A video whose manifest is there, made of the same file with the same settings, is not done
-    again, so that a run that was ended goes on where it was; an unreadable one is tried again. A
-    video that kills its process is `unreadable`, and the others go on.
+    again, so that a run that was ended goes on where it was; an unreadable one is tried again. One
+    whose file has gone since keeps its crops. A video that kills its process, or for which the
+    detector fails, is `unreadable`, and the others go on. Where the original of a fake is a copy of
+    another video, that one becomes the fake's source.
 
     Args:
         videos: What is to be done, as listed.
@@ -53,6 +55,7 @@ def extract_all(
     # Those of videos that are not listed now, too: all end up in one data set.
     _check_same_settings(out, manifests.read_all(out), settings)
     firsts = _first_of_the_same_content(videos)
+    videos = _with_first_sources(videos, firsts)
     waiting, ready = [], defaultdict(list)
     for video in videos:
         manifest = _without_work(video, out, firsts, before)
@@ -85,7 +88,17 @@ def extract_all(
 def _task(
     detector: Detector, video: Video, out: Path, settings: ExtractionConfig, extract: Callable
 ) -> Manifest:
-    return extract(video, out, detector, settings)
+    try:
+        return extract(video, out, detector, settings)
+    except OSError:  # not the video's fault, such as a full disk
+        raise
+    except Exception as error:  # whatever a decoder or a detector may raise
+        _remove_crops(video, out)
+        manifest = face_crops.blank(video, settings)._replace(
+            status="unreadable", reason=f"{type(error).__name__}: {error}"
+        )
+        manifests.write(out, manifest)
+        return manifest
 
 
 def _without_work(
@@ -93,7 +106,11 @@ def _without_work(
 ) -> Manifest | None:
     """The manifest of a video that need not, or cannot, be opened."""
     mask = video.mask is not None
+    known = before.get((video.data_set, video.video_id))
+    whole = known is not None and all((out / crop.file).is_file() for crop in known.crops)
     if not video.path.is_file():
+        if whole and known.crops:
+            return known._replace(video=video, mask=mask)
         _remove_crops(video, out)
         return Manifest(video, "missing", f"there is no file {video.path.name}", mask=mask)
     if video in firsts:
@@ -102,11 +119,9 @@ def _without_work(
         label = "" if first.label == video.label else ", which has another label"
         reason = f"same content as {first.data_set} {first.video_id}{label}"
         return Manifest(video, "duplicate", reason, mask=mask)
-    known = before.get((video.data_set, video.video_id))
     if known is None or known.status == "unreadable":
         return None
     same = (known.file_size, known.file_time) == manifests.stamp(video)
-    whole = all((out / crop.file).is_file() for crop in known.crops)
     return known._replace(video=video, mask=mask) if same and whole else None
 
 
@@ -144,6 +159,21 @@ def _first_of_the_same_content(videos: Iterable[Video]) -> dict[Video, Video]:
                 if first is not video:
                     firsts[video] = first
     return firsts
+
+
+def _with_first_sources(videos: Sequence[Video], firsts: dict[Video, Video]) -> list[Video]:
+    """Leads fakes whose original is a duplicate to the original that is kept."""
+    kept = {
+        (copy.data_set, copy.video_id): first.source_id
+        for copy, first in firsts.items()
+        if copy.data_set == first.data_set
+    }
+    return [
+        video
+        if video in firsts
+        else video._replace(source_id=kept.get((video.data_set, video.source_id), video.source_id))
+        for video in videos
+    ]
 
 
 def _remove_crops(video: Video, out: Path) -> None:

@@ -112,13 +112,13 @@ def list_videos(
     )
 
 
-def sample(videos: Sequence[Video], real: int, fake: int, seed: int) -> list[Video]:
+def sample(videos: Sequence[Video], real: int | None, fake: int | None, seed: int) -> list[Video]:
     """Draws videos at random from those whose files are there.
 
     Args:
         videos: A listing's videos.
-        real: How many real ones, at least 0.
-        fake: How many fake ones, at least 0.
+        real: How many real ones, at least 0; None for all.
+        fake: How many fake ones, at least 0; None for all.
         seed: The same seed draws the same videos.
 
     Returns:
@@ -130,6 +130,7 @@ def sample(videos: Sequence[Video], real: int, fake: int, seed: int) -> list[Vid
     drawn = set()
     for label, count, name in ((REAL, real, "real"), (FAKE, fake, "fake")):
         there = [video for video in videos if video.label == label and video.path.is_file()]
+        count = len(there) if count is None else count
         if not 0 <= count <= len(there):
             raise ValueError(f"expected 0 to {len(there)} {name} videos, got {count}; draw fewer")
         drawn |= set(random.Random(f"{seed} {name}").sample(there, count))

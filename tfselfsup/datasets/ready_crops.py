@@ -59,8 +59,8 @@ def _file(video: Video) -> PurePosixPath:
 
 
 def _damage(content: bytes) -> str:
-    # OpenCV fills what is missing of a JPEG with grey.
-    if content.startswith(_JPEG) and _END_OF_JPEG not in content[-64:]:
+    # OpenCV fills what is missing of a JPEG with grey. Some writers pad a whole one with zeros.
+    if content.startswith(_JPEG) and _END_OF_JPEG not in content.rstrip(b"\0")[-64:]:
         return "the JPEG ends early"
     return "" if _decoded(content) is not None else "the image cannot be decoded"
 

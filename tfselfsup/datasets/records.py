@@ -17,7 +17,8 @@ class Video(NamedTuple):
         video_id: Its name, unique in the data set.
         source_id: The `video_id` of the original that a fake was made from; its own if it is real.
         label: `REAL` or `FAKE`.
-        actor: Whose face it shows; empty where that is unknown.
+        actor: Who plays in it, for a fake in its original; empty where that is unknown. Whose face
+            a fake was given is not recorded, but for what `video_id` tells.
         manipulation: How a fake was made; empty where that is unknown, or nothing was.
         mask: Video of the manipulated region, if the set ships one.
     """

@@ -63,7 +63,7 @@ def assign(
         ValueError: If the index or an argument is none of the above, if no actor is known in a
             split by actor, if a part would be empty, or if a part to balance has one class only.
     """
-    targets = _checked(fractions) * len(index)
+    targets = checked_fractions(fractions) * len(index)
     group_of_row = groups(index, split)
     random = np.random.default_rng(seed)
     part_of_group = _spread(np.bincount(group_of_row), targets, random)
@@ -204,8 +204,12 @@ def _surplus(index, rows, part, random):
     return larger[counts.min() :]
 
 
-def _checked(fractions):
-    """Returns the fractions as an array: float64 [3]."""
+def checked_fractions(fractions: Sequence[float]) -> np.ndarray:
+    """Returns the shares of the parts as an array, float64 [3].
+
+    Raises:
+        ValueError: If they are not three, not positive (validation may be 0) or do not sum to 1.
+    """
     shares = np.asarray(fractions, float)
     # Written so that NaN does not pass.
     if not (
