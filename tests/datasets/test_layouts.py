@@ -115,6 +115,15 @@ def test_chosen_manipulations(tmp_path):
     assert [video.video_id for video in listing.videos] == ["519", "FaceSwap/519_515"]
 
 
+def test_a_folder_without_a_video_of_the_compression_is_named(tmp_path):
+    sequences(tmp_path)  # FaceSwap has no c40
+    folder = tmp_path / "manipulated_sequences" / "FaceSwap"
+    assert layouts.list_videos(tmp_path, compression="c40").empty == [folder]
+    assert layouts.list_videos(tmp_path).empty == []
+    with pytest.raises(ValueError, match="'c40' in .*FaceSwap, found c23, c40"):
+        layouts.list_videos(tmp_path, compression="c40", manipulations=["FaceSwap"])
+
+
 def test_deepfakedetection(tmp_path):
     listing = layouts.list_videos(actors(tmp_path))
     fake = "DeepFakeDetection/01_02__walking_outside__ABCDEFGH"

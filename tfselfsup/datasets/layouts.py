@@ -33,10 +33,12 @@ class Listing(NamedTuple):
         videos: The labelled ones, whether their files are there or not, sorted by `video_id`.
         unlabelled: Files that are there, but to which the layout gives no label: an mp4 that no
             metadata.json lists, an image that is not in the CSV, a name that fits no pattern.
+        empty: Folders of FaceForensics++ or DFD without a video of the compression.
     """
 
     videos: list[Video]
     unlabelled: list[Path]
+    empty: list[Path] = []
 
 
 class Layout(NamedTuple):
@@ -109,6 +111,7 @@ def list_videos(
     return Listing(
         sorted(videos, key=lambda video: (video.data_set, video.video_id)),
         sorted({path for listing in listings for path in listing.unlabelled}),
+        sorted({path for listing in listings for path in listing.empty}),
     )
 
 
@@ -195,38 +198,36 @@ def _list_sequences(
     data_set: str, source: Path, compression: str, manipulations: Sequence[str]
 ) -> Listing:
     originals, fakes = _sequences(data_set, source)
-    videos, unlabelled = [], []
-    for folder in originals:
-        for path in _files(folder / compression / "videos", "*.mp4"):
-            name = _REAL_NAMES[data_set].fullmatch(path.stem)
-            if name:
+    if manipulations:
+        fakes = [folder for folder in fakes if folder.name in manipulations]
+    videos, unlabelled, empty = [], [], []
+    for folder in (*originals, *fakes):
+        paths = _files(folder / compression / "videos", "*.mp4")
+        if not paths:
+            empty.append(folder)
+        pattern = (_REAL_NAMES if folder in originals else _FAKE_NAMES)[data_set]
+        for path in paths:
+            name = pattern.fullmatch(path.stem)
+            if name is None:
+                unlabelled.append(path)
+            elif folder in originals:
                 actor = name.groupdict().get("actor", "")
                 videos.append(Video(path, data_set, path.stem, path.stem, REAL, actor))
             else:
-                unlabelled.append(path)
-    for folder in fakes:
-        if manipulations and folder.name not in manipulations:
-            continue
-        for path in _files(folder / compression / "videos", "*.mp4"):
-            name = _FAKE_NAMES[data_set].fullmatch(path.stem)
-            if name:
                 videos.append(_fake(data_set, path, folder, name.groupdict()))
-            else:
-                unlabelled.append(path)
-    if not videos:
-        there = sorted(
-            {
-                path.parent.name
-                for folder in originals + fakes
-                for path in folder.glob("*/videos")
-                if path.parent.name != "masks"
-            }
-        )
+    if not videos or set(empty) & set(fakes if manipulations else ()):
         raise ValueError(
-            f"expected {data_set} videos of compression {compression!r} in {source}, "
-            f"found {', '.join(there) or 'no compression at all'}"
+            f"expected {data_set} videos of compression {compression!r} in "
+            f"{', '.join(map(str, empty)) or source}, found {_compressions(originals + fakes)}"
         )
-    return Listing(videos, unlabelled)
+    return Listing(videos, unlabelled, empty)
+
+
+def _compressions(folders: Iterable[Path]) -> str:
+    """Names the compressions that there are."""
+    videos = [path for folder in folders for path in folder.glob("*/videos")]
+    found = sorted({path.parent.name for path in videos} - {"masks"})
+    return ", ".join(found) or "no compression at all"
 
 
 def _fake(data_set: str, path: Path, folder: Path, name: dict[str, str]) -> Video:

@@ -90,6 +90,8 @@ def _extract(
     )
     videos = _chosen(listing.videos, settings)
     print(_listed(listing.videos, listing.unlabelled))
+    for folder in listing.empty:
+        print(f"no video of compression {settings.compression} in {folder}")
     if len(videos) < len(listing.videos):
         print(f"{len(videos)} of them are taken")
     if dry_run:
