@@ -68,7 +68,6 @@ def test_cases_differ_in_what_their_names_say(base, task):
     assert (settings.agent.batch_size, settings.agent.update_period) == (32, 4)
 
 
-@pytest.mark.slow
 def test_a_case_is_measured_in_a_process_of_its_own():
     assert benchmark_case._loop is None
     one = benchmark_case.Case("plain DQN", None, "float32", 8, RuntimeConfig())

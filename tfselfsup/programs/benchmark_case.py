@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
 from tfselfsup import command_line
-from tfselfsup.benchmarks.stages import Interval
+from tfselfsup.benchmarks.stages import Interval, Stages
 from tfselfsup.config import AgentExperiment, RuntimeConfig
 
 if TYPE_CHECKING:  # at run time only the process of a case imports TensorFlow
@@ -98,7 +98,7 @@ def _warm_up(settings: AgentExperiment, runtime: RuntimeConfig) -> None:
     start_tensorflow(runtime)
     import numpy as np
 
-    from tfselfsup.benchmarks.stages import Stages
+    from tfselfsup.benchmarks.training_loop import TrainingLoop
     from tfselfsup.programs import agent_parts as parts
     from tfselfsup.rl import policies, training
 
