@@ -16,7 +16,7 @@ from tfselfsup.datasets import face_crops, manifests, ready_crops
 from tfselfsup.datasets.face_crops import extract
 from tfselfsup.datasets.face_detection import DETECTORS, Detector
 from tfselfsup.datasets.manifests import Manifest
-from tfselfsup.datasets.records import Video
+from tfselfsup.datasets.records import Video, VideoKey
 from tfselfsup.datasets.workers import Died, each_apart
 
 
@@ -51,9 +51,9 @@ def extract_all(
         ValueError: If `out` holds manifests made with other settings, or a damaged one.
     """
     out = Path(out)
-    before = manifests.read(out, videos)
-    # Those of videos that are not listed now, too: all end up in one data set.
-    _check_same_settings(out, manifests.read_all(out), settings)
+    before = {manifest.video.key: manifest for manifest in manifests.read_all(out)}
+    # Those of videos that are not listed now, too: their crops are in the same folder.
+    _check_same_settings(out, before.values(), settings)
     firsts = _first_of_the_same_content(videos)
     videos = _with_first_sources(videos, firsts)
     waiting, ready = [], defaultdict(list)
@@ -64,7 +64,7 @@ def extract_all(
         elif manifest is None:
             waiting.append(video)
         else:
-            if manifest != before.get((video.data_set, video.video_id)):
+            if manifest != before.get(video.key):
                 manifests.write(out, manifest)
             on_done(manifest)
     for data_set, copied in ready.items():
@@ -76,12 +76,8 @@ def extract_all(
     with closing(each(task, prepare, waiting, workers)) as outcomes:
         for video, outcome in outcomes:
             if isinstance(outcome, Died):
-                _remove_crops(video, out)
                 reason = f"the decoder crashed ({outcome.cause})"
-                outcome = face_crops.blank(video, settings)._replace(
-                    status="unreadable", reason=reason
-                )
-                manifests.write(out, outcome)
+                outcome = _given_up(video, out, settings, reason)
             on_done(outcome)
 
 
@@ -93,20 +89,23 @@ def _task(
     except OSError:  # not the video's fault, such as a full disk
         raise
     except Exception as error:  # whatever a decoder or a detector may raise
-        _remove_crops(video, out)
-        manifest = face_crops.blank(video, settings)._replace(
-            status="unreadable", reason=f"{type(error).__name__}: {error}"
-        )
-        manifests.write(out, manifest)
-        return manifest
+        return _given_up(video, out, settings, f"{type(error).__name__}: {error}")
+
+
+def _given_up(video: Video, out: Path, settings: ExtractionConfig, reason: str) -> Manifest:
+    """Removes what there is of a video, and writes why."""
+    _remove_crops(video, out)
+    manifest = face_crops.blank(video, settings)._replace(status="unreadable", reason=reason)
+    manifests.write(out, manifest)
+    return manifest
 
 
 def _without_work(
-    video: Video, out: Path, firsts: dict[Video, Video], before: dict[tuple[str, str], Manifest]
+    video: Video, out: Path, firsts: dict[Video, Video], before: dict[VideoKey, Manifest]
 ) -> Manifest | None:
     """The manifest of a video that need not, or cannot, be opened."""
     mask = video.mask is not None
-    known = before.get((video.data_set, video.video_id))
+    known = before.get(video.key)
     whole = known is not None and all((out / crop.file).is_file() for crop in known.crops)
     if not video.path.is_file():
         if whole and known.crops:
@@ -164,7 +163,7 @@ def _first_of_the_same_content(videos: Iterable[Video]) -> dict[Video, Video]:
 def _with_first_sources(videos: Sequence[Video], firsts: dict[Video, Video]) -> list[Video]:
     """Leads fakes whose original is a duplicate to the original that is kept."""
     kept = {
-        (copy.data_set, copy.video_id): first.source_id
+        copy.key: first.source_id
         for copy, first in firsts.items()
         if copy.data_set == first.data_set
     }

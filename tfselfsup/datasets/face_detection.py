@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ _SMALLEST_IMAGE = 24
 _SMALLEST_FACE = 20
 
 
-class Detector:
+class Detector(ABC):
     """Finds faces in frames that are scaled down first.
 
     A detector says in `_find` how faces are found in small frames of one size.
@@ -63,9 +64,9 @@ class Detector:
             for found in self._find(small)
         ]
 
+    @abstractmethod
     def _find(self, frames: list[np.ndarray]) -> list[Sequence[Sequence[float]]]:
         """Finds the faces of RGB frames as rows of x, y, width, height and confidence."""
-        raise NotImplementedError
 
 
 class Mtcnn(Detector):

@@ -13,14 +13,13 @@ import tensorflow_datasets as tfds
 
 from tfselfsup.datasets import manifests
 from tfselfsup.datasets.manifests import Manifest
+from tfselfsup.datasets.records import VideoKey
 from tfselfsup.runs import written_aside
 
 # The only split that is stored, and no reserved word such as `all`. Parts are computed from ids.
 STORED_SPLIT = "faces"
 LABELS = ("real", "fake")
 DATA_DIR = "tfds"  # in the folder of the manifests; TFDS' own layout begins there
-
-VideoKey = tuple[str, str]  # `data_set` and `video_id`
 
 
 class ForgedFaces(tfds.core.GeneratorBasedBuilder):
@@ -130,7 +129,7 @@ def folder(prepared: str | Path) -> Path:
 
 
 def _wanted(manifest: Manifest, videos: Collection[VideoKey] | None) -> bool:
-    return videos is None or (manifest.video.data_set, manifest.video.video_id) in videos
+    return videos is None or manifest.video.key in videos
 
 
 def _examples_in(

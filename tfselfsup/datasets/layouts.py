@@ -109,7 +109,7 @@ def list_videos(
     videos = [video for listing in listings for video in listing.videos]
     _check_videos(source, videos)
     return Listing(
-        sorted(videos, key=lambda video: (video.data_set, video.video_id)),
+        sorted(videos, key=lambda video: video.key),
         sorted({path for listing in listings for path in listing.unlabelled}),
         sorted({path for listing in listings for path in listing.empty}),
     )
@@ -156,7 +156,7 @@ def _check_videos(source: Path, videos: Sequence[Video]) -> None:
             f"expected the {len(videos)} videos that {source} lists, none of them is there; "
             f"the first is {videos[0].path}"
         )
-    counts = Counter((video.data_set, video.video_id) for video in videos)
+    counts = Counter(video.key for video in videos)
     (_, video_id), count = counts.most_common(1)[0]
     if count > 1:
         raise ValueError(f"expected every video once in {source}, {video_id!r} is listed {count}x")

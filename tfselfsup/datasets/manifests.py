@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tfselfsup.datasets.records import FAKE, Crop, Video
+from tfselfsup.datasets.records import FAKE, Crop, Video, VideoKey
 from tfselfsup.runs import written_aside
 
 # Of a manifest. A video that several of the first four fit has the first that does.
@@ -119,7 +119,7 @@ def read_all(out: str | Path) -> Iterator[Manifest]:
     return itertools.chain.from_iterable(read_file(Path(file)) for file in files(out))
 
 
-def read(out: Path, videos: Iterable[Video]) -> dict[tuple[str, str], Manifest]:
+def read(out: Path, videos: Iterable[Video]) -> dict[VideoKey, Manifest]:
     """Reads the manifests of those videos that have one.
 
     Args:
@@ -137,14 +137,14 @@ def read(out: Path, videos: Iterable[Video]) -> dict[tuple[str, str], Manifest]:
     for data_set in {video.data_set for video in videos}:
         path = crops_file(out, data_set)
         if path.is_file():
-            ready |= {_key(manifest.video): manifest for manifest in read_file(path)}
+            ready |= {manifest.video.key: manifest for manifest in read_file(path)}
     found = {}
     for video in videos:
         path = manifest_file(out, video)
         if path.is_file():
-            (found[_key(video)],) = read_file(path)
-        elif _key(video) in ready:
-            found[_key(video)] = ready[_key(video)]
+            (found[video.key],) = read_file(path)
+        elif video.key in ready:
+            found[video.key] = ready[video.key]
     return found
 
 
@@ -165,7 +165,7 @@ def report(
     """
     manifests = read(out, videos)
     rows = [
-        _row(manifests.get(_key(video), Manifest(video, PENDING, "not extracted yet")))
+        _row(manifests.get(video.key, Manifest(video, PENDING, "not extracted yet")))
         for video in videos
     ]
     nothing = dict.fromkeys(_row(Manifest(Video(Path(), "", "", "", FAKE), "")), "")
@@ -198,10 +198,6 @@ def _row(manifest: Manifest) -> dict[str, Any]:
         "seconds": round(manifest.seconds, 3),
         "detector_seconds": round(manifest.detector_seconds, 3),
     }
-
-
-def _key(video: Video) -> tuple[str, str]:
-    return video.data_set, video.video_id
 
 
 def _plain(manifest: Manifest) -> dict[str, Any]:

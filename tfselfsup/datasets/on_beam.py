@@ -42,7 +42,7 @@ def each(options: list[str], out: Path) -> Callable[..., Iterator[tuple[Video, A
             )
         written = manifests.read(out, videos)
         for video in videos:
-            yield video, written[video.data_set, video.video_id]
+            yield video, written[video.key]
 
     return each_on_beam
 

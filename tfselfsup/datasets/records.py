@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 REAL, FAKE = 0, 1
 
+VideoKey = tuple[str, str]  # `data_set` and `video_id`, which together name a video
+
 
 class Video(NamedTuple):
     """A video that a data set lists.
@@ -31,6 +33,11 @@ class Video(NamedTuple):
     actor: str = ""
     manipulation: str = ""
     mask: Path | None = None
+
+    @property
+    def key(self) -> VideoKey:
+        """What names the video among those of all data sets."""
+        return self.data_set, self.video_id
 
 
 class Frame(NamedTuple):

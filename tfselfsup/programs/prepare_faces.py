@@ -184,7 +184,7 @@ def _build(
 
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
-    wanted = {(video.data_set, video.video_id) for video in videos}
+    wanted = {video.key for video in videos}
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS tells of a folder that will be renamed
         folder = forged_faces.build(out, wanted, beam_options)
     data = FaceData(out)
