@@ -71,7 +71,7 @@ def measure_replay(_) -> str:
     for capacity in REPLAY_CAPACITIES:
         for num_envs in REPLAY_NUM_ENVS:
             for sampling, make_sampler in kinds.items():
-                measured = replay_memory.measure(num_envs, capacity, make_sampler)
+                measured = replay_memory.measure_apart(num_envs, capacity, make_sampler)
                 rows.append(
                     {
                         "transitions": f"{capacity:,}",
