@@ -12,7 +12,7 @@ from tfselfsup import programs
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tfselfsup"
 
-# In the order data flows; the first two are modules, the others folders.
+# In the order data flows; `command_line` is a module, the others folders.
 ROOMS = (
     "config",
     "command_line",
@@ -116,20 +116,21 @@ def is_dataclass(node):
 
 
 def dead_settings(package):
-    """Lists the fields of config.py's dataclasses that no other module reads."""
-    config = package / "config.py"
+    """Lists the fields of the dataclasses in config/ that no module elsewhere reads."""
+    settings = [path for path in sources(package) if room_of(path, package) == "config"]
     fields = [
         (node.name, statement.target.id)
-        for node in ast.parse(config.read_text()).body
+        for path in settings
+        for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.ClassDef) and is_dataclass(node)
         for statement in node.body
         if isinstance(statement, ast.AnnAssign)
     ]
-    assert fields, "config.py has no dataclass"
+    assert fields, "config/ has no dataclass"
     read = {
         node.attr
         for path in sources(package)
-        if path != config
+        if path not in settings
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
         # An object's own attribute of the same name is no setting.

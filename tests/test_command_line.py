@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tfselfsup import command_line
-from tfselfsup.command_line import experiment_of, experiment_parser, load_experiment
+from tfselfsup.command_line import built, experiment_parser, load_experiment
 from tfselfsup.config import (
     AgentConfig,
     AgentExperiment,
@@ -28,7 +28,7 @@ TWO_TASKS = (
 
 def parse(*arguments) -> AgentExperiment:
     parser = experiment_parser("")
-    return experiment_of(parser, parser.parse_args(list(arguments)))
+    return built(AgentExperiment, parser, parser.parse_args(list(arguments)))
 
 
 def refusal(capsys, *arguments) -> str:
@@ -232,8 +232,8 @@ def test_a_wrong_value_on_the_command_line(capsys, option, value, expected):
         ("exploration: {decay_fraction: 1.5}", "exploration.decay_fraction", "v<=1", "1.5"),
         ("agent: {tasks: rotation}", "agent.tasks", "[{name: rotation}]", "rotation"),
         ("agent: {tasks: [rotation]}", "agent.tasks", "{name: rotation}", "rotation"),
-        ("agent: {tasks: [{name: a, weight: -2}]}", "agent.tasks", "v>=0", "-2"),
-        ("agent: {tasks: [{name: a, options: 3}]}", "agent.tasks", "dict", "3"),
+        ("agent: {tasks: [{name: a, weight: -2}]}", "tasks.weight", "v>=0", "-2"),
+        ("agent: {tasks: [{name: a, options: 3}]}", "tasks.options", "dict", "3"),
         ("agent: 3", "agent", "AgentConfig|mapping|dict", "3"),
         ("environment: [7]", "environment", "EnvironmentConfig|mapping|dict", "7"),
         # A key left empty in YAML.

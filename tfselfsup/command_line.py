@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
-from tfselfsup.config import AgentExperiment
+from tfselfsup.config import AgentExperiment, ClassifierExperiment, Experiment
 
 Settings = TypeVar("Settings")
 
@@ -77,7 +77,8 @@ class ExperimentParser(ArgumentParser):
         if Path(path).is_dir():
             return  # the parser says so
         if not Path(path).is_file():
-            known = ", ".join(experiment_names())
+            sections = {action.dest.split(".")[0] for action in self._actions}
+            known = ", ".join(name for name in experiment_names() if _sections(name) <= sections)
             self.error(f"config file '{path}' does not exist; expected a YAML file, or {known}")
         try:
             content = yaml.safe_load(Path(path).read_text())
@@ -101,18 +102,30 @@ class ExperimentParser(ArgumentParser):
         if isinstance(value, dict):
             for name, item in value.items():
                 self._check_setting(f"{key}.{name}", item)
-        if key == "agent.tasks" and isinstance(value, list):
+        if key == self._tasks_key and isinstance(value, list):
             for task in value:
                 if not isinstance(task, dict):
                     self.error(f'Parser key "{key}": Expected a tuple. Got value: {value}')
                 self._check_setting(key, task)
 
+    @property
+    def _tasks_key(self) -> str:
+        """The dotted key of the self-supervised tasks.
+
+        The parser of a single task does not know it, and says `tasks`.
+        """
+        keys = (action.dest for action in self._actions)
+        return next((key for key in keys if key.endswith(".tasks")), "tasks")
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Prints what is wrong on one line and exits with status 2."""
         line = re.sub(r"\s+", " ", message).strip().rstrip(".")
         line = re.sub(r"<class '(\w+)'>|typing\.", r"\1", line)
-        line = line.replace("Expected a tuple", "Expected a list such as [{name: rotation}]")
-        line = re.sub(r'Parser key "(name|weight|options)"', r'Parser key "agent.tasks.\1"', line)
+        example = " such as [{name: rotation}]" if f'"{self._tasks_key}"' in line else ""
+        line = line.replace("Expected a tuple", f"Expected a list{example}")
+        line = re.sub(
+            r'Parser key "(name|weight|options)"', rf'Parser key "{self._tasks_key}.\1"', line
+        )
         unknown = re.search(r"(?:does not accept option '|^Option '|arguments: --)([\w.]+)", line)
         if unknown:
             keys = [action.dest for action in self._actions]
@@ -124,20 +137,23 @@ class ExperimentParser(ArgumentParser):
 
 
 def experiment_parser(
-    description: str, kind: type[ExperimentParser] = ExperimentParser
+    description: str,
+    experiment: type[Experiment] = AgentExperiment,
+    kind: type[ExperimentParser] = ExperimentParser,
 ) -> ExperimentParser:
-    """Makes the parser of a program that runs one `AgentExperiment`."""
+    """Makes the parser of a program that runs one experiment.
+
+    Args:
+        description: What the program does.
+        experiment: The dataclass whose fields become options.
+        kind: The class of the parser.
+    """
     parser = kind(description=description, allow_abbrev=False)
     parser.add_argument(
         "--config", action="config", help="YAML file, or a name such as atari/fast_dqn"
     )
-    parser.add_class_arguments(AgentExperiment)
+    parser.add_class_arguments(experiment)
     return parser
-
-
-def experiment_of(parser: ExperimentParser, parsed: Any) -> AgentExperiment:
-    """Builds the frozen experiment from what `parser` parsed."""
-    return built(AgentExperiment, parser, parsed)
 
 
 def built(kind: type[Settings], parser: ExperimentParser, parsed: Any) -> Settings:
@@ -169,18 +185,37 @@ class _FileParser(ExperimentParser):
         raise ValueError(str(message).partition("error: ")[2].strip())
 
 
-def load_experiment(path: str | Path, overrides: tuple[str, ...] = ()) -> AgentExperiment:
-    """Reads an experiment from a YAML file or by its name.
+def load_experiment(path: str | Path, overrides: tuple[str, ...] = ()) -> Experiment:
+    """Reads an experiment, of an agent or of a classifier, from a YAML file or by its name.
 
     Args:
         path: The file, or the name of an experiment.
         overrides: Command-line options such as ``("--seed", "1")``.
 
     Returns:
-        The experiment.
+        The experiment, of the kind that has the file's sections.
 
     Raises:
         ValueError: If the file or an override does not fit.
     """
-    parser = experiment_parser("", _FileParser)
-    return experiment_of(parser, parser.parse_args(["--config", str(path), *overrides]))
+    kind = _kind_of(Path(find_config(str(path))))
+    parser = experiment_parser("", kind, _FileParser)
+    return built(kind, parser, parser.parse_args(["--config", str(path), *overrides]))
+
+
+def _kind_of(path: Path) -> type[Experiment]:
+    """Finds the kind of experiment that has a file's settings; an agent's if none has them all."""
+    try:
+        keys = _sections(path)
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, TypeError):
+        return AgentExperiment  # whose parser says what is wrong with the file
+    for kind in (AgentExperiment, ClassifierExperiment):
+        if keys <= {key.name for key in dataclasses.fields(kind)}:
+            return kind
+    return AgentExperiment
+
+
+def _sections(config: str | Path) -> set[str]:
+    """Returns the outermost keys of a YAML file, given by its path or by its name."""
+    content = yaml.safe_load(Path(find_config(str(config))).read_text())
+    return {str(key).split(".")[0] for key in content}

@@ -62,7 +62,9 @@ class FakePrograms:
     def _train(self, run, arguments):
         assert arguments[-2] == "--run_dir"
         parser = command_line.experiment_parser("")
-        run.start(command_line.experiment_of(parser, parser.parse_args(arguments[:-2])))
+        run.start(
+            command_line.built(config.AgentExperiment, parser, parser.parse_args(arguments[:-2]))
+        )
 
     def _evaluate(self, run, _):
         experiment = run.experiment()

@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     parsed = parser.parse_args(arguments)
     with user_mistakes():
         run = RunDirectory.existing(parsed.run_dir)
-        experiment = run.experiment()
+        experiment = run.experiment(AgentExperiment)
     chosen = {
         key.name: parsed[key.name]
         for key in dataclasses.fields(EvaluationConfig)

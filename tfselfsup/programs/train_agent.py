@@ -6,7 +6,7 @@ import contextlib
 import signal
 from collections.abc import Callable
 
-from tfselfsup.command_line import experiment_of, experiment_parser
+from tfselfsup.command_line import built, experiment_parser
 from tfselfsup.config import AgentExperiment
 from tfselfsup.programs.startup import (
     fail,
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = experiment_parser(__doc__ + " A run directory that holds a checkpoint is resumed.")
     parser.add_argument("--run_dir", required=True, help="folder of the run")
     parsed = parser.parse_args(arguments)
-    train(experiment_of(parser, parsed), RunDirectory(parsed.run_dir))
+    train(built(AgentExperiment, parser, parsed), RunDirectory(parsed.run_dir))
 
 
 def train(experiment: AgentExperiment, run: RunDirectory) -> None:
@@ -37,7 +37,7 @@ def train(experiment: AgentExperiment, run: RunDirectory) -> None:
         run: Where everything is written.
     """
     start_tensorflow(experiment.runtime)
-    warn_of_slow_precision(experiment.network.precision)
+    warn_of_slow_precision(experiment.network.precision, "--network.precision")
     with contextlib.ExitStack() as stack:
         with user_mistakes():
             stack.enter_context(run.training())

@@ -5,56 +5,22 @@ from __future__ import annotations
 import csv
 import dataclasses
 import fcntl
-import importlib.metadata
 import io
 import json
 import os
-import platform
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from tfselfsup import command_line, config
+from tfselfsup.runs.environment import environment
+from tfselfsup.runs.files import remove, written_aside
 
-PACKAGES = ("tensorflow", "tf-agents", "keras", "ale-py", "gymnasium", "numpy", "tfselfsup")
-
-
-@contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """Yields a path beside `path`, which takes its place if the block ends well.
-
-    Args:
-        path: A file or a folder. What stood there before is replaced.
-
-    Yields:
-        The path to write to.
-    """
-    aside = path.with_name(path.name + ".writing")
-    _remove(aside)
-    yield aside
-    if path.is_dir():
-        # A folder cannot be replaced in one step; `.replaced` is ignored by every reader.
-        replaced = path.with_name(path.name + ".replaced")
-        _remove(replaced)
-        path.rename(replaced)
-        aside.rename(path)
-        _remove(replaced)
-    else:
-        aside.replace(path)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+ExperimentOf = TypeVar("ExperimentOf", bound=config.Experiment)
 
 
 class RunDirectory:
@@ -94,17 +60,18 @@ class RunDirectory:
         """The folder of the checkpoint with the best short evaluation."""
         return self._recovered(self.path / "checkpoints" / "best")
 
-    def start(self, experiment: config.AgentExperiment) -> None:
+    def start(self, experiment: config.Experiment) -> None:
         """Writes config.yaml and environment.json, or checks that the run is the same one.
 
         Raises:
-            ValueError: If the folder holds a run with other settings. How long it runs, what is
-                logged, how it is scored and on how many threads may differ.
+            ValueError: If the folder holds a run with other settings. How long an agent plays, what
+                is logged, how it is scored, on how many threads and what is cached where may
+                differ.
         """
         if self._config.is_file():
-            changed = config.differences(self.experiment(), experiment)
+            changed = config.differences(self.experiment(type(experiment)), experiment)
             for key, (old, new) in changed.items():
-                if not re.match(r"total_steps|logging|evaluation|runtime", key):
+                if not re.match(r"total_steps|logging|evaluation|scoring|runtime|cache", key):
                     raise ValueError(
                         f"{self.path} holds a run with {key}={old}, got {new}; "
                         "name another --run_dir or keep the setting"
@@ -115,7 +82,7 @@ class RunDirectory:
             plain = json.loads(json.dumps(dataclasses.asdict(experiment)))
             aside.write_text(yaml.safe_dump(plain, sort_keys=False))
         if not (self.path / "environment.json").exists():
-            self._write_json("environment.json", _environment())
+            self._write_json("environment.json", environment())
 
     @contextmanager
     def training(self) -> Iterator[None]:
@@ -139,9 +106,22 @@ class RunDirectory:
         finally:
             os.close(folder)
 
-    def experiment(self) -> config.AgentExperiment:
-        """Reads config.yaml."""
-        return command_line.load_experiment(self._config)
+    def experiment(self, kind: type[ExperimentOf] = config.Experiment) -> ExperimentOf:
+        """Reads config.yaml.
+
+        Args:
+            kind: The dataclass that is expected.
+
+        Raises:
+            ValueError: If it is an experiment of another kind, or broken.
+        """
+        found = command_line.load_experiment(self._config)
+        if not isinstance(found, kind):
+            raise ValueError(
+                f"expected a run with the settings of {kind.__name__}, got {self.path} with those "
+                f"of {type(found).__name__}; use the program for it"
+            )
+        return found
 
     def checkpoints(self) -> list[Path]:
         """Lists the complete checkpoints, oldest first."""
@@ -156,16 +136,14 @@ class RunDirectory:
         """
         found = {"last": self.checkpoints(), "best": [self.best]}[choice]
         if not found or not found[-1].exists():
-            raise ValueError(
-                f"expected a checkpoint in {self.path}, found none; train the agent first"
-            )
+            raise ValueError(f"expected a checkpoint in {self.path}, found none; train it first")
         return found[-1]
 
-    def checkpoint(self, agent_steps: int) -> Path:
-        """Returns the folder for the checkpoint of a step."""
+    def checkpoint(self, step: int) -> Path:
+        """Returns the folder for the checkpoint of an agent step, or of an epoch."""
         folder = self.path / "checkpoints"
         folder.mkdir(exist_ok=True)
-        return folder / f"step_{agent_steps}"
+        return folder / f"step_{step}"
 
     def keep_checkpoints(self, count: int) -> None:
         """Deletes all checkpoints but the newest `count`, and what kills left half-written."""
@@ -174,12 +152,39 @@ class RunDirectory:
             path.rename(path.with_name(path.name + ".replaced"))
         for ending in (".replaced", ".writing"):
             for leftover in (self.path / "checkpoints").glob(f"step_*{ending}"):
-                _remove(leftover)
+                remove(leftover)
 
     def remove_replay(self) -> None:
         """Deletes the snapshot of the replay memory, which only an unfinished run needs."""
         for ending in ("", ".writing", ".replaced"):
-            _remove(self.path / f"replay{ending}")
+            remove(self.path / f"replay{ending}")
+
+    @property
+    def trunk_weights(self) -> Path:
+        """The file of the trunk's weights that a pre-training writes, for other runs to load."""
+        return self.path / "trunk.h5"
+
+    def write_temperatures(self, temperatures: dict[str, float]) -> Path:
+        """Writes calibration.json: by what the logits of each checkpoint are divided."""
+        return self._write_json("calibration.json", {"temperature": temperatures})
+
+    def temperature(self, checkpoint: str) -> float:
+        """Reads the temperature of the `last`, the `best` or the `only` checkpoint.
+
+        Raises:
+            ValueError: If there is none, as the training has not ended, or it is no number above 0.
+        """
+        path = self.path / "calibration.json"
+        try:
+            temperature = float(json.loads(path.read_text())["temperature"][checkpoint])
+            if not 0 < temperature < float("inf"):
+                raise ValueError(f"temperature {temperature}")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"expected a temperature above 0 for the {checkpoint} checkpoint in {path}, got "
+                "none; train the classifier to its end"
+            ) from error
+        return temperature
 
     def video(self, agent_steps: int) -> Path:
         """Returns the file for a played game."""
@@ -191,7 +196,7 @@ class RunDirectory:
         """Appends a row to metrics.csv; the first row names the columns.
 
         Args:
-            row: A value for every column; `agent_steps` comes first.
+            row: A value for every column; the agent step or the epoch comes first.
         """
         path = self.path / "metrics.csv"
         text = io.StringIO()
@@ -210,9 +215,9 @@ class RunDirectory:
         whole_lines = [line for line in path.read_text().splitlines(True) if line.endswith("\n")]
         return list(csv.DictReader(whole_lines))
 
-    def rewind_metrics(self, agent_steps: int) -> None:
+    def rewind_metrics(self, step: int, column: str = "agent_steps") -> None:
         """Drops the rows after a step, which a resumed run writes again."""
-        rows = [row for row in self.metrics() if int(row["agent_steps"]) <= agent_steps]
+        rows = [row for row in self.metrics() if int(row[column]) <= step]
         path = self.path / "metrics.csv"
         if not rows:
             path.unlink(missing_ok=True)
@@ -222,9 +227,22 @@ class RunDirectory:
             writer.writeheader()
             writer.writerows(rows)
 
-    def write_evaluation(self, evaluation: dict[str, Any]) -> Path:
-        """Writes evaluation.json and returns its path."""
-        return self._write_json("evaluation.json", evaluation)
+    def write_evaluation(self, evaluation: dict[str, Any], on: str | None = None) -> Path:
+        """Writes evaluation.json and returns its path.
+
+        Args:
+            evaluation: The content.
+            on: Name of another data set than the run's own, which gets a file of its own.
+        """
+        ending = f"_on_{re.sub('[^A-Za-z0-9_.+-]', '_', on)}" if on else ""
+        return self._write_json(f"evaluation{ending}.json", evaluation)
+
+    def write_table(self, name: str, table: str) -> Path:
+        """Writes a table as NAME.csv and returns its path."""
+        path = self.path / f"{name}.csv"
+        with written_aside(path) as aside:
+            aside.write_text(table)
+        return path
 
     def evaluation(self) -> dict[str, Any] | None:
         """Reads evaluation.json, or returns None if the run has not been scored.
@@ -256,32 +274,3 @@ class RunDirectory:
         if replaced.exists() and not path.exists():
             replaced.rename(path)
         return path
-
-
-def _environment() -> dict[str, Any]:
-    """Describes the machine, the versions, the code's revision and the command."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    revision = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = None  # a clone that is run without being installed
-    return {
-        "python": platform.python_version(),
-        "versions": versions,
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "git_revision": revision or None,
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-    }
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        found = re.search(r"model name\s*: (.*)", information.read_text())
-        if found:
-            return found[1]
-    return platform.processor() or platform.machine()

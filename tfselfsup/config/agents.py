@@ -1,15 +1,9 @@
-"""The settings of every experiment, as frozen dataclasses.
-
-The defaults are those of the original study's agents. `tfselfsup.command_line` reads YAML files and
-command-line options that override them. Nothing here imports TensorFlow, so that every program
-answers ``--help`` at once.
-"""
+"""The settings of an Atari agent; the defaults are those of the original study."""
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from jsonargparse.typing import (
     ClosedUnitInterval,
@@ -17,16 +11,9 @@ from jsonargparse.typing import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    restricted_number_type,
 )
 
-JpegQuality = restricted_number_type("JpegQuality", int, [(">=", 1), ("<=", 100)])
-SearchedSide = restricted_number_type("SearchedSide", int, (">=", 24))
-SpliceSide = restricted_number_type("SpliceSide", int, [(">=", 32), ("<=", 256)])
-
-# What an option of a task, or an overridden setting, may be. Not `Any`: of such a value the parser
-# would make whatever class it names, and a file of settings may come from anybody.
-Scalar = bool | int | float | str
+from tfselfsup.config.shared import RuntimeConfig, TaskConfig
 
 
 @dataclass(frozen=True)
@@ -65,22 +52,6 @@ class NetworkConfig:
     dueling: bool = True
     hidden_units: PositiveInt = 256
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
-
-
-@dataclass(frozen=True)
-class TaskConfig:
-    """A self-supervised task beside the main loss.
-
-    Attributes:
-        name: Name of the task, such as ``rotation``.
-        weight: Factor of its loss. It matters where losses are added up: in mode ``joint``, or
-            among several tasks. Adam takes steps of one size whatever the size of a lone loss.
-        options: The task's own options, such as ``{classes: 12}``.
-    """
-
-    name: str
-    weight: NonNegativeFloat = 1.0
-    options: dict[str, Scalar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -207,19 +178,6 @@ class LoggingConfig:
 
 
 @dataclass(frozen=True)
-class RuntimeConfig:
-    """How TensorFlow uses the machine.
-
-    Attributes:
-        intra_op_threads: Threads inside one operation; 0 lets TensorFlow decide.
-        inter_op_threads: Operations that run side by side; 0 lets TensorFlow decide.
-    """
-
-    intra_op_threads: NonNegativeInt = 1
-    inter_op_threads: NonNegativeInt = 2
-
-
-@dataclass(frozen=True)
 class AgentExperiment:
     """One agent, one game, one seed.
 
@@ -246,98 +204,3 @@ class AgentExperiment:
     evaluation: EvaluationConfig = EvaluationConfig()
     logging: LoggingConfig = LoggingConfig()
     runtime: RuntimeConfig = RuntimeConfig()
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """Several experiments, each with several seeds.
-
-    Attributes:
-        experiments: Names of experiments such as ``atari/fast_dqn``, or YAML files.
-        seeds: Seeds of each experiment.
-        overrides: Dotted settings that replace those of every experiment.
-    """
-
-    experiments: tuple[str, ...]
-    seeds: tuple[NonNegativeInt, ...] = (0,)
-    overrides: dict[str, Scalar] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ExtractionConfig:
-    """How faces are cut out of videos.
-
-    Attributes:
-        frames_per_video: So many frames, evenly over the video, where `frames_per_second` is not
-            given.
-        frames_per_second: So many frames per second instead.
-        detector: What finds the faces.
-        longest_side: Frames are scaled down to this for the search, in pixels; at least 24.
-        margin: Side of the square crop, as a multiple of the face's longer side.
-        choose: Where there are several faces, the largest, or the one that follows the previous
-            frame's.
-        jpeg_quality: Of the crops, 1 to 100.
-    """
-
-    frames_per_video: PositiveInt = 10
-    frames_per_second: PositiveFloat | None = None
-    detector: Literal["mtcnn", "haar"] = "mtcnn"
-    longest_side: SearchedSide = 640  # pixels
-    margin: PositiveFloat = 1.3
-    choose: Literal["largest", "follow"] = "largest"
-    jpeg_quality: JpegQuality = 95
-
-
-@dataclass(frozen=True)
-class FacePreparation:
-    """From videos, or ready crops, to a data set of faces.
-
-    Attributes:
-        layout: How the source is laid out; recognised if it is not given.
-        compression: Of FaceForensics++ and DeepFakeDetection.
-        manipulations: Names of folders of FaceForensics++ and DeepFakeDetection; all if empty.
-        real: Real videos to draw at random from those that are there; all if it is not given.
-        fake: Manipulated videos to draw likewise.
-        limit: Prepares only the first so many of the listed, or drawn, videos.
-        seed: Of what is drawn at random, and of the splits that are audited.
-        fractions: Shares of the training, validation and test part in these splits.
-        workers: Processes that extract faces.
-        splices: How many images the source `splices` makes; of what stands above only `seed` and
-            `fractions` matter to it.
-        splice_side: Their height and width, in pixels; 32 to 256.
-        extraction: How faces are cut out of videos.
-    """
-
-    layout: Literal["dfdc", "faceforensics", "deepfakedetection", "crops"] | None = None
-    compression: Literal["raw", "c23", "c40"] = "c23"
-    manipulations: tuple[str, ...] = ()
-    real: NonNegativeInt | None = None
-    fake: NonNegativeInt | None = None
-    limit: PositiveInt | None = None
-    seed: NonNegativeInt = 0
-    fractions: tuple[ClosedUnitInterval, ClosedUnitInterval, ClosedUnitInterval] = (0.7, 0.1, 0.2)
-    workers: PositiveInt = 2
-    splices: PositiveInt = 2000
-    splice_side: SpliceSide = 128  # pixels
-    extraction: ExtractionConfig = ExtractionConfig()
-
-
-def differences(one: Any, other: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """Compares two configurations.
-
-    Args:
-        one: A dataclass.
-        other: A dataclass of the same type.
-        prefix: Dotted path of both.
-
-    Returns:
-        Both values of each dotted key in which they differ.
-    """
-    found: dict[str, tuple[Any, Any]] = {}
-    for key in dataclasses.fields(one):
-        left, right = getattr(one, key.name), getattr(other, key.name)
-        if dataclasses.is_dataclass(left):
-            found |= differences(left, right, f"{prefix}{key.name}.")
-        elif left != right:
-            found[f"{prefix}{key.name}"] = (left, right)
-    return found
