@@ -34,6 +34,7 @@ def write(out: Path, sources: int = 4) -> list[Manifest]:
                 label=label,
                 actor=f"actor {number % 2}",
                 manipulation="blend" if label else "",
+                donor=f"actor {(number + 1) % 2}" if label else "",
             )
             crops = [_crop(out, video, frame, 4 * number + 2 * label + frame) for frame in range(2)]
             manifest = Manifest(video, "done", frames=FRAMES, mask=bool(label), crops=crops)

@@ -1,4 +1,5 @@
 import hashlib
+import itertools
 import os
 import signal
 import struct
@@ -11,14 +12,17 @@ import pytest
 from matplotlib import cbook
 
 from tfselfsup.config import ExtractionConfig
-from tfselfsup.datasets import manifests
-from tfselfsup.datasets.extraction import extract_all
+from tfselfsup.datasets import extraction, manifests, videos
 from tfselfsup.datasets.face_crops import extract
 from tfselfsup.datasets.face_detection import Detector, Haar
 from tfselfsup.datasets.records import FAKE, REAL, Video
 
 SETTINGS = ExtractionConfig(frames_per_video=3, detector="haar", margin=1.5)
 HEIGHT, WIDTH, SIDE = 96, 128, 24
+
+
+def extract_all(videos, out, settings, workers=1, **options):
+    return extraction.extract_all(videos, out, settings, workers=workers, **options)
 
 
 class Bright(Detector):
@@ -173,6 +177,36 @@ def test_a_truncated_video_gives_what_there_is(tmp_path):
     assert manifest.reason.endswith("of 18 frames can be decoded")
     assert 1 <= manifest.frames < 3
     assert len(manifest.crops) == manifest.frames
+
+
+def test_a_video_that_goes_on_after_its_promised_end_is_sampled_over_all_of_it(tmp_path):
+    path = tmp_path / "a.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (WIDTH, HEIGHT))
+    for index in range(18):
+        pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+        pixels[30 : 30 + SIDE, 4 * index : 4 * index + SIDE] = 255
+        writer.write(pixels)
+    writer.release()
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, content.index(b"strh") + 8 + 32, 6)
+    path.write_bytes(content)
+    manifest = extract(listed(path), tmp_path / "out", Bright(), SETTINGS)
+    assert (manifest.status, manifest.frames) == ("done", 3)
+    assert [crop.frame_index for crop in manifest.crops] == [3, 9, 15]
+    # Nothing is left of the first try, frames 1, 3 and 5.
+    folder = tmp_path / "out" / "crops" / "made" / "a"
+    assert sorted(path.name for path in folder.iterdir()) == ["15.jpg", "3.jpg", "9.jpg"]
+
+
+def test_frames_without_pixels_are_counted(tmp_path, monkeypatch):
+    read, frames = videos._pixels, itertools.count()
+    # Of the second of the three wanted ones.
+    monkeypatch.setattr(
+        videos, "_pixels", lambda capture: None if next(frames) == 1 else read(capture)
+    )
+    video = listed(write_video(tmp_path / "a.mp4", ONE))
+    manifest = extract(video, tmp_path / "out", Bright(), SETTINGS)
+    assert (manifest.status, manifest.frames, manifest.unreadable_frames) == ("done", 2, 1)
 
 
 def test_an_unreadable_video_has_a_manifest_too(tmp_path):
@@ -333,6 +367,23 @@ def test_other_settings_are_an_error(tmp_path):
         extract_all([listed(tmp_path / "b.mp4")], tmp_path / "out", replace(SETTINGS, margin=1.2))
 
 
+def test_the_settings_that_do_not_matter_may_differ(tmp_path):
+    video, out = listed(write_video(tmp_path / "a.mp4", ONE)), tmp_path / "out"
+    by_rate = replace(SETTINGS, frames_per_second=4.0)
+    extract(video, out, Bright(), by_rate)
+    extract_all([video], out, replace(by_rate, frames_per_video=7), extract=never)
+    with pytest.raises(ValueError, match="frames_per_second=4.0, got 2.0"):
+        extract_all([video], out, replace(by_rate, frames_per_second=2.0))
+    # From a rate to a count it is the rate that is named.
+    with pytest.raises(ValueError, match="frames_per_second=4.0, got None"):
+        extract_all([video], out, replace(SETTINGS, frames_per_video=7))
+    extract(video, out, Bright(), SETTINGS)
+    with pytest.raises(ValueError, match="frames_per_video=3, got 7"):
+        extract_all([video], out, replace(SETTINGS, frames_per_video=7))
+    with pytest.raises(ValueError, match="frames_per_second=None, got 4.0"):
+        extract_all([video], out, replace(by_rate, frames_per_video=7))
+
+
 def each_here(task, prepare, videos, workers):
     prepared = prepare()
     for video in videos:
@@ -343,6 +394,26 @@ def test_the_work_can_be_spread_in_another_way(tmp_path):
     video = listed(write_video(tmp_path / "a.mp4", ONE))
     extract_all([video], tmp_path / "out", SETTINGS, each=each_here, extract=extract_bright)
     assert [each.status for each in manifests.read_all(tmp_path / "out")] == ["done"]
+
+
+def test_only_the_work_of_this_run_is_counted(tmp_path):
+    places = ONE, TWO, [[]] * 9
+    videos = [
+        listed(write_video(tmp_path / f"{name}.mp4", squares))
+        for name, squares in zip("abc", places, strict=True)
+    ]
+    out, here = tmp_path / "out", {"each": each_here, "extract": extract_bright}
+    first = extract_all(videos[:2], out, SETTINGS, **here)
+    assert (first.videos, first.frames, first.faces) == (2, 6, 6)
+    written = [manifest for manifest in manifests.read_all(out)]
+    assert first.busy_seconds == pytest.approx(sum(each.seconds for each in written))
+    assert first.detector_seconds == pytest.approx(sum(each.detector_seconds for each in written))
+    # In this process, one after the other, nothing takes longer than all of it.
+    assert 0 < first.detector_seconds < first.busy_seconds <= first.seconds
+    second = extract_all([*videos, listed(tmp_path / "gone.mp4")], out, SETTINGS, **here)
+    assert (second.videos, second.frames, second.faces) == (1, 3, 0)
+    assert second.busy_seconds == pytest.approx(manifests.read(out, videos)["made", "c"].seconds)
+    assert extract_all(videos, out, SETTINGS, **here)[:3] == (0, 0, 0)
 
 
 def extract_or_fail(video, out, detector, settings):
@@ -379,10 +450,16 @@ def test_a_fake_of_a_duplicate_gets_the_source_that_is_kept(tmp_path):
     first = listed(write_video(tmp_path / "first.mp4", ONE))
     copy = listed(write_video(tmp_path / "second.mp4", ONE))
     fakes = [
-        listed(write_video(tmp_path / f"{name}.mp4", ONE[:length]), FAKE)._replace(source_id=source)
-        for name, length, source in (("x", 5, "first"), ("y", 6, "second"))
+        listed(write_video(tmp_path / f"{name}.mp4", ONE[:length]), FAKE)._replace(
+            source_id=source, donor=donor
+        )
+        for name, length, source, donor in (
+            ("x", 5, "first", "second"),
+            ("y", 6, "second", "elsewhere"),
+        )
     ]
     extract_all([first, copy, *fakes], tmp_path / "out", SETTINGS, extract=extract_bright)
     written = {each.video.video_id: each for each in manifests.read_all(tmp_path / "out")}
     assert written["second"].status == "duplicate"
     assert {name: written[name].video.source_id for name in "xy"} == {"x": "first", "y": "first"}
+    assert {name: written[name].video.donor for name in "xy"} == {"x": "first", "y": "elsewhere"}

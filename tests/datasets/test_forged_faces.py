@@ -29,6 +29,7 @@ def expected(tmp_path):
             "video_id": manifest.video.video_id.encode(),
             "source_id": manifest.video.source_id.encode(),
             "actor": manifest.video.actor.encode(),
+            "donor": manifest.video.donor.encode(),
             "manipulation": manifest.video.manipulation.encode(),
             "frame_index": crop.frame_index,
             "seconds": pytest.approx(crop.seconds),
@@ -71,6 +72,15 @@ def test_building_again_replaces_what_was_built(tmp_path):
     forged_faces.build(tmp_path)
     write(tmp_path, sources=5)
     assert len(stored(forged_faces.build(tmp_path))) == 5 * 4
+
+
+def test_a_data_set_of_an_earlier_version_is_found_until_it_is_built_anew(tmp_path):
+    write(tmp_path)
+    built = forged_faces.build(tmp_path)
+    built.rename(built.with_name("1.0.0"))
+    assert forged_faces.folder(tmp_path) == built.with_name("1.0.0")
+    assert forged_faces.build(tmp_path) == built != built.with_name("1.0.0")
+    assert [path.name for path in built.parent.iterdir()] == [built.name]
 
 
 def test_a_building_that_fails_leaves_the_old_data_set(tmp_path):

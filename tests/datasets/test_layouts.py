@@ -11,6 +11,10 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the shared data are not here")
 
 
+def list_videos(source, layout=None, compression="c23", **chosen):
+    return layouts.list_videos(source, layout, compression=compression, **chosen)
+
+
 def touch(root, *files):
     for file in files:
         (root / file).parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +72,7 @@ def facts(listing):
 
 
 def test_dfdc(tmp_path):
-    listing = layouts.list_videos(dfdc(tmp_path))
+    listing = list_videos(dfdc(tmp_path))
     assert layouts.recognise(tmp_path) == ("dfdc",)
     # c is listed although it is not there; stray is there although it is not listed.
     assert facts(listing) == [
@@ -82,23 +86,25 @@ def test_dfdc(tmp_path):
 
 
 def test_one_part_of_dfdc_alone(tmp_path):
-    listing = layouts.list_videos(dfdc(tmp_path) / "dfdc_train_part_0")
+    listing = list_videos(dfdc(tmp_path) / "dfdc_train_part_0")
     assert [video.video_id for video in listing.videos] == ["a", "b"]
 
 
 def test_a_part_without_its_metadata_is_not_lost(tmp_path):
     touch(dfdc(tmp_path), "dfdc_train_part_3/d.mp4")
-    assert tmp_path / "dfdc_train_part_3/d.mp4" in layouts.list_videos(tmp_path).unlabelled
+    assert tmp_path / "dfdc_train_part_3/d.mp4" in list_videos(tmp_path).unlabelled
 
 
 def test_faceforensics(tmp_path):
-    listing = layouts.list_videos(sequences(tmp_path))
+    listing = list_videos(sequences(tmp_path))
     assert layouts.recognise(tmp_path) == ("faceforensics",)
     assert facts(listing) == [
         ("519", "519", REAL, "", ""),
         ("Deepfakes/519_515", "519", FAKE, "", "Deepfakes"),
         ("FaceSwap/519_515", "519", FAKE, "", "FaceSwap"),
     ]
+    # The second number is the original of the one whose face was put in.
+    assert [video.donor for video in listing.videos] == ["", "515", "515"]
     mask = tmp_path / "manipulated_sequences/Deepfakes/masks/videos/519_515.mp4"
     assert [video.mask for video in listing.videos] == [None, mask, None]
     assert [path.name for path in listing.unlabelled] == ["notes.mp4"]
@@ -106,47 +112,64 @@ def test_faceforensics(tmp_path):
 
 def test_another_compression_has_the_same_names(tmp_path):
     sequences(tmp_path)
-    names = [video.video_id for video in layouts.list_videos(tmp_path, compression="c40").videos]
+    names = [video.video_id for video in list_videos(tmp_path, compression="c40").videos]
     assert names == ["519", "Deepfakes/519_515"]
 
 
 def test_chosen_manipulations(tmp_path):
-    listing = layouts.list_videos(sequences(tmp_path), manipulations=["FaceSwap"])
+    listing = list_videos(sequences(tmp_path), manipulations=["FaceSwap"])
     assert [video.video_id for video in listing.videos] == ["519", "FaceSwap/519_515"]
 
 
 def test_a_folder_without_a_video_of_the_compression_is_named(tmp_path):
     sequences(tmp_path)  # FaceSwap has no c40
     folder = tmp_path / "manipulated_sequences" / "FaceSwap"
-    assert layouts.list_videos(tmp_path, compression="c40").empty == [folder]
-    assert layouts.list_videos(tmp_path).empty == []
-    with pytest.raises(ValueError, match="'c40' in .*FaceSwap, found c23, c40"):
-        layouts.list_videos(tmp_path, compression="c40", manipulations=["FaceSwap"])
+    assert list_videos(tmp_path, compression="c40").empty == [folder]
+    assert list_videos(tmp_path).empty == []
+    with pytest.raises(ValueError, match="'c40' in .*FaceSwap, found c23; name another one"):
+        list_videos(tmp_path, compression="c40", manipulations=["FaceSwap"])
 
 
 def test_deepfakedetection(tmp_path):
-    listing = layouts.list_videos(actors(tmp_path))
+    listing = list_videos(actors(tmp_path))
     fake = "DeepFakeDetection/01_02__walking_outside__ABCDEFGH"
     assert facts(listing) == [
         ("01__walking_outside", "01__walking_outside", REAL, "01", ""),
         (fake, "01__walking_outside", FAKE, "01", "DeepFakeDetection"),
     ]
+    assert [video.donor for video in listing.videos] == ["", "02"]  # an actor, as `actor` is
 
 
 def test_two_data_sets_of_one_root(tmp_path):
     actors(sequences(tmp_path))
     assert layouts.recognise(tmp_path) == ("faceforensics", "deepfakedetection")
-    both = layouts.list_videos(tmp_path).videos
-    apart = [layouts.list_videos(tmp_path, name).videos for name in layouts.recognise(tmp_path)]
+    both = list_videos(tmp_path).videos
+    apart = [list_videos(tmp_path, name).videos for name in layouts.recognise(tmp_path)]
     assert sorted(both) == sorted(apart[0] + apart[1])
     assert [len(videos) for videos in apart] == [3, 2]
+
+
+def test_a_data_set_without_the_compression_does_not_stop_the_others(tmp_path):
+    sequences(tmp_path)  # in c23 and c40
+    actors(tmp_path)  # in c23 only
+    listing = list_videos(tmp_path, compression="c40")
+    assert [video.data_set for video in listing.videos] == ["faceforensics"] * 2
+    of_actors = ["manipulated_sequences/DeepFakeDetection", "original_sequences/actors"]
+    assert {tmp_path / name for name in of_actors} < set(listing.empty)
+    with pytest.raises(ValueError, match="'c40' in .*DeepFakeDetection, .*actors, found c23;"):
+        list_videos(tmp_path, "deepfakedetection", compression="c40")
+    with pytest.raises(ValueError, match="'raw' in .*Deepfakes, .*youtube, found c23, c40;"):
+        list_videos(tmp_path, compression="raw")
+    # A manipulation of the one says nothing of the other.
+    chosen = list_videos(tmp_path, compression="c40", manipulations=["Deepfakes"])
+    assert [video.video_id for video in chosen.videos] == ["519", "Deepfakes/519_515"]
 
 
 @pytest.mark.parametrize("folder", ["", "faces/"])
 def test_ready_crops(tmp_path, folder):
     rows = [["b.jpg", "FAKE", "a.mp4"], ["a.jpg", "REAL", ""], ["gone.jpg", "REAL", ""]]
     images = [f"{folder}{name}" for name in ("a.jpg", "b.jpg", "stray.png")]
-    listing = layouts.list_videos(crops(tmp_path / "mine", rows, images))
+    listing = list_videos(crops(tmp_path / "mine", rows, images))
     assert facts(listing) == [
         ("a", "a", REAL, "", ""),
         ("b", "a", FAKE, "", ""),
@@ -159,8 +182,8 @@ def test_ready_crops(tmp_path, folder):
 
 def test_a_listing_does_not_depend_on_the_order_of_the_table(tmp_path):
     rows = [["a.jpg", "REAL", ""], ["b.jpg", "FAKE", "a.jpg"]]
-    once = layouts.list_videos(crops(tmp_path, rows, ["a.jpg", "b.jpg"]))
-    assert layouts.list_videos(crops(tmp_path, rows[::-1])) == once
+    once = list_videos(crops(tmp_path, rows, ["a.jpg", "b.jpg"]))
+    assert list_videos(crops(tmp_path, rows[::-1])) == once
 
 
 @pytest.mark.parametrize(
@@ -180,7 +203,7 @@ def test_a_listing_does_not_depend_on_the_order_of_the_table(tmp_path):
 def test_a_malformed_metadata_is_named(tmp_path, content, problem):
     (tmp_path / "metadata.json").write_text(content)
     with pytest.raises(ValueError, match=problem) as error:
-        layouts.list_videos(tmp_path)
+        list_videos(tmp_path)
     assert str(tmp_path / "metadata.json") in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -200,37 +223,37 @@ def test_a_malformed_metadata_is_named(tmp_path, content, problem):
 def test_a_malformed_table_is_named(tmp_path, content, problem):
     (tmp_path / "metadata.csv").write_bytes(content)
     with pytest.raises(ValueError, match=problem) as error:
-        layouts.list_videos(tmp_path)
+        list_videos(tmp_path)
     assert str(tmp_path / "metadata.csv") in str(error.value)
 
 
 def test_a_wrong_source_says_what_was_looked_for(tmp_path):
     with pytest.raises(ValueError, match="found no folder"):
-        layouts.list_videos(tmp_path / "nowhere")
+        list_videos(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="metadata.json.*youtube.*actors.*metadata.csv"):
         layouts.recognise(tmp_path)
     with pytest.raises(ValueError, match="one of dfdc, .*got 'celeb'"):
-        layouts.list_videos(dfdc(tmp_path), "celeb")
+        list_videos(dfdc(tmp_path), "celeb")
     with pytest.raises(ValueError, match="looks like dfdc"):
-        layouts.list_videos(tmp_path, "crops")
+        list_videos(tmp_path, "crops")
 
 
 def test_an_empty_table_is_an_error(tmp_path):
     write_json(tmp_path / "none" / "metadata.json", {})
     with pytest.raises(ValueError, match="found none"):
-        layouts.list_videos(tmp_path / "none")
+        list_videos(tmp_path / "none")
     write_json(tmp_path / "gone" / "metadata.json", {"a.mp4": {"label": "REAL"}})
     with pytest.raises(ValueError, match="none of them is there"):
-        layouts.list_videos(tmp_path / "gone")
+        list_videos(tmp_path / "gone")
     with pytest.raises(ValueError, match="compression 'c0' .* found c23, c40"):
-        layouts.list_videos(sequences(tmp_path / "sequences"), compression="c0")
+        list_videos(sequences(tmp_path / "sequences"), compression="c0")
 
 
 def test_an_unknown_manipulation_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="Deepfakes, FaceSwap; got Faceswap"):
-        layouts.list_videos(sequences(tmp_path / "sequences"), manipulations=["Faceswap"])
+        list_videos(sequences(tmp_path / "sequences"), manipulations=["Faceswap"])
     with pytest.raises(ValueError, match="no manipulation by name; got Deepfakes"):
-        layouts.list_videos(dfdc(tmp_path / "dfdc"), manipulations=["Deepfakes"])
+        list_videos(dfdc(tmp_path / "dfdc"), manipulations=["Deepfakes"])
 
 
 def test_a_video_that_is_listed_twice_is_an_error(tmp_path):
@@ -239,7 +262,7 @@ def test_a_video_that_is_listed_twice_is_an_error(tmp_path):
         write_json(tmp_path / f"dfdc_train_part_{part}" / "metadata.json", entry)
     touch(tmp_path, "dfdc_train_part_0/a.mp4")
     with pytest.raises(ValueError, match="'a' is listed 2x"):
-        layouts.list_videos(tmp_path)
+        list_videos(tmp_path)
 
 
 def many(root, count=20):
@@ -277,13 +300,13 @@ def test_a_sample_of_too_many_is_an_error(tmp_path, real, fake):
 
 @needs_data
 def test_the_real_layouts():
-    listing = layouts.list_videos(DATA / "videos" / "dfdc")
+    listing = list_videos(DATA / "videos" / "dfdc")
     there = {video.video_id for video in listing.videos if video.path.is_file()}
     assert there == {"brtujopkby", "lynaeydofd", "widuwuoiur", "yhffcuhhjy"}
     assert len(listing.videos) == 7 and not listing.unlabelled
-    listing = layouts.list_videos(DATA / "videos" / "faceforensics")
+    listing = list_videos(DATA / "videos" / "faceforensics")
     assert [video.label for video in listing.videos] == [REAL] * 3 + [FAKE] * 4
-    listing = layouts.list_videos(DATA / "dfdc_faces")
+    listing = list_videos(DATA / "dfdc_faces")
     assert [sum(video.label == label for video in listing.videos) for label in (0, 1)] == [4000] * 2
     assert {video.data_set for video in listing.videos} == {"dfdc_faces"}
     assert not listing.unlabelled

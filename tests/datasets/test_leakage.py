@@ -36,6 +36,9 @@ BY_HAND = {
     ("validation", "test", "videos"): (1, 4),
     ("validation", "test", "actors"): (1, 4),
     ("validation", "test", "identical images"): (1, 4),
+    ("train", "validation", "donors"): (0, 0),
+    ("train", "test", "donors"): (0, 0),
+    ("validation", "test", "donors"): (0, 0),
 }
 
 
@@ -51,7 +54,9 @@ def test_the_counts_by_hand():
 
 
 def test_the_share_is_that_of_the_second_part():
-    for row in leakage.audit(ROWS, ROWS["part"].to_numpy()):
+    rows = [row for row in leakage.audit(ROWS, ROWS["part"].to_numpy()) if row["in all"]]
+    assert len(rows) == 12
+    for row in rows:
         assert row["share"] == row["in both"] / row["in all"]
 
 
@@ -59,6 +64,30 @@ def test_actors_that_nobody_knows_have_no_share():
     rows = leakage.audit(ROWS.assign(actor=""), ROWS["part"].to_numpy())
     actors = [row for row in rows if row["of"] == "actors"]
     assert [(row["in both"], row["in all"], row["share"]) for row in actors] == [(0, 0, None)] * 3
+
+
+def test_donors_on_the_other_side_by_hand():
+    index = pd.DataFrame(
+        [
+            ("train", "0", 0, "set", "a", "a", "", "h0", ""),
+            ("train", "1", 1, "set", "a_b", "a", "", "h1", "b"),  # b is tested
+            ("train", "2", 1, "set", "a_x", "a", "", "h2", "x"),  # x is nowhere filmed
+            ("train", "3", 0, "dfd", "01__w", "01__w", "01", "h3", ""),
+            ("test", "4", 0, "set", "b", "b", "", "h4", ""),
+            ("test", "5", 1, "set", "b_x", "b", "", "h5", "x"),  # x is a donor in training too
+            ("test", "6", 1, "set", "b_c", "b", "", "h6", "c"),  # c is nowhere else
+            ("test", "7", 1, "dfd", "02_01__w", "02__w", "02", "h7", "01"),  # an actor in training
+            ("test", "8", 1, "other", "q_a", "q", "", "h8", "a"),  # another set's a
+        ],
+        columns=[*COLUMNS, "donor"],
+    )
+    # b, x, c, 01 and the other set's a stand in test, of these b, x and 01 in training too.
+    counted = audited(index, index["part"].to_numpy())
+    assert counted["train", "test", "donors"] == (3, 5)
+    assert counted["train", "test", "sources"] == (0, 3)
+    # Seen from the other side, as many stand in both: b, x and 01.
+    swapped = index["part"].map({"train": "test", "test": "train"}).to_numpy()
+    assert audited(index, swapped)["train", "test", "donors"] == (3, 3)
 
 
 def test_the_parts_go_with_the_rows_whatever_these_are_called():
@@ -80,12 +109,13 @@ def test_what_each_split_keeps_apart():
             str(video),
             str(source),
             f"a{source // 6 % 5}",
+            f"a{(source // 6 + 1) % 2}" if video > source and source // 6 % 5 < 2 else "",
         )
         for source in range(0, 60, 3)
         for video in range(source, source + 3)
         for crop in range(4)
     ]
-    index = pd.DataFrame(rows, columns=COLUMNS[1:-1])
+    index = pd.DataFrame(rows, columns=[*COLUMNS[1:-1], "donor"])
     index["sha256"] = index["example_id"]
     # Pairs of sources share an image; they have one actor.
     index.loc[index.index % 24 == 0, "sha256"] = index.loc[index.index % 24 == 12, "sha256"].array
@@ -93,7 +123,7 @@ def test_what_each_split_keeps_apart():
         "random": set(),
         "video": {"videos", "identical images"},
         "hard": {"videos", "sources", "identical images"},
-        "actor": {"videos", "sources", "actors", "identical images"},
+        "actor": {"videos", "sources", "actors", "donors", "identical images"},
     }
     for split, kept_apart in apart.items():
         parts = splits.assign(index, split, (0.5, 0, 0.5), seed=0)

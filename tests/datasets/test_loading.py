@@ -120,3 +120,32 @@ def test_augmentation_needs_a_seed(data):
         data.images(
             np.ones(EXAMPLES, bool), side=8, batch_size=4, augmentation=Augmentation(flip=True)
         )
+
+
+def test_what_any_data_set_tells(data):
+    assert data.label_names == ("real", "fake") and data.channels == 3
+
+
+def test_parts_are_those_of_the_splits(data):
+    for settings in (("hard", (0.5, 0.25, 0.25), 3), ("random", (0.6, 0, 0.4), 4, True)):
+        parts = data.parts(*settings)
+        np.testing.assert_array_equal(parts, splits.assign(data.index, *settings))
+        assert "test" in parts
+
+
+def test_the_fingerprint_depends_on_contents_and_not_on_the_place(tmp_path, data):
+    write(tmp_path, SOURCES)
+    forged_faces.build(tmp_path)
+    moved = FaceData(tmp_path)
+    assert moved.fingerprint() == data.fingerprint() and len(data.fingerprint()) == 64
+    found = {data.fingerprint()}
+    for column in ("example_id", "label", "sha256"):
+        original = moved.index[column].copy()
+        # Two examples exchange what they have there.
+        first, second = 0, (original != original[0]).argmax()
+        moved.index.loc[[first, second], column] = original[[second, first]].to_numpy()
+        found.add(moved.fingerprint())
+        moved.index[column] = original
+    moved.index = moved.index.iloc[::-1]
+    found.add(moved.fingerprint())
+    assert len(found) == 5

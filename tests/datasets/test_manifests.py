@@ -7,10 +7,10 @@ from tfselfsup.datasets import manifests
 from tfselfsup.datasets.manifests import Manifest
 from tfselfsup.datasets.records import FAKE, Crop, Video
 
-VIDEO = Video(Path("a.mp4"), "made", "Swap/a", "b", FAKE, "01", "Swap", Path("mask.mp4"))
+VIDEO = Video(Path("a.mp4"), "made", "Swap/a", "b", FAKE, "01", "Swap", Path("mask.mp4"), "02")
 CROP = Crop("crops/made/Swap/a/3.jpg", 3, 0.1, 1, 2, 30, 0.75, 2, "ab" * 32)
 MANIFEST = Manifest(
-    VIDEO, "truncated", "why", {"margin": 1.3}, 9, 8, 7, 6, 5, True, True, 1.5, 0.5, (CROP,)
+    VIDEO, "truncated", "why", {"margin": 1.3}, 9, 8, 7, 6, 5, True, True, 1.5, 0.5, (CROP,), 4
 )
 
 
@@ -39,6 +39,7 @@ def test_a_row_of_the_report(tmp_path):
         "status": "truncated",
         "reason": "why",
         "frames": 7,
+        "unreadable_frames": 4,
         "faces": 1,
         "frames_with_several_faces": 5,
         "mask": 1,
@@ -50,6 +51,36 @@ def test_a_row_of_the_report(tmp_path):
     assert next(iter(counts)) == "done"
     assert counts["truncated"] == counts["pending"] == counts["unlabelled"] == 1
     assert sum(counts.values()) == 3
+
+
+def test_a_listed_video_that_was_not_drawn_has_a_row_too(tmp_path):
+    (tmp_path / "there.mp4").touch()
+    drawn, there, gone = (
+        VIDEO._replace(video_id=name, path=tmp_path / f"{name}.mp4")
+        for name in ("drawn", "there", "gone")
+    )
+    for video in (drawn, there):  # what an earlier run made of them
+        manifests.write(tmp_path, MANIFEST._replace(video=video, status="done", reason=""))
+    rows = manifests.report(tmp_path, [there, drawn, gone], [Path("stray.mp4")], {drawn.key})
+    assert [(row["video_id"], row["status"]) for row in rows] == [
+        ("there", "not drawn"),
+        ("drawn", "done"),
+        ("gone", "missing"),
+        ("stray.mp4", "unlabelled"),
+    ]
+    assert rows[0]["reason"] == "left out on request" and rows[0]["faces"] == 0
+    assert manifests.summary(rows)["not drawn"] == 1
+    everything = manifests.report(tmp_path, [there, drawn])
+    assert [row["status"] for row in everything] == ["done", "done"]
+
+
+def test_a_manifest_of_before_donors_were_known_is_read(tmp_path):
+    manifests.write(tmp_path, MANIFEST)
+    path = manifests.manifest_file(tmp_path, VIDEO)
+    old = json.loads(path.read_text())
+    del old["video"]["donor"]
+    path.write_text(json.dumps(old))
+    assert list(manifests.read_all(tmp_path)) == [MANIFEST._replace(video=VIDEO._replace(donor=""))]
 
 
 @pytest.mark.parametrize("damage", ["{", "{}", "[]", json.dumps({"video": 1})])

@@ -43,3 +43,14 @@ def test_what_fails_ends_the_run(tmp_path):
 
     with pytest.raises(Exception, match="the disk is full"):
         list(on_beam.each(["--runner=DirectRunner"], tmp_path)(fail, prepare, VIDEOS, workers=1))
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_workers_that_write_elsewhere_are_told_of(tmp_path, earlier):
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    if earlier:
+        for video in VIDEOS:
+            manifests.write(out, Manifest(video, "unreadable"))
+    each = on_beam.each(["--runner=DirectRunner"], out)
+    with pytest.raises(ValueError, match="5 manifests to .*out, got none of 5 videos, such as a;"):
+        list(each(Task(elsewhere), prepare, VIDEOS, workers=1))

@@ -128,6 +128,88 @@ def test_an_unknown_actor_is_replaced_by_the_source():
     assert as_sets(splits.groups(index, "actor")) == partition({0, 4}, {1, 2}, {3})
 
 
+def with_donors(rows, donors):
+    return made(rows).assign(donor=donors)
+
+
+def test_a_fake_joins_its_source_and_the_source_of_its_donor():
+    # As in FaceForensics++: a and b were swapped both ways, and so were c and d; e was not.
+    rows = [(name, name, REAL, "") for name in "abcde"]
+    rows += [(f"{a}_{b}", a, FAKE, "") for a, b in ("ab", "ba", "cd", "dc")]
+    index = with_donors(rows, [""] * 5 + list("badc"))
+    pairs = partition({0, 1, 5, 6}, {2, 3, 7, 8}, {4})
+    assert as_sets(splits.groups(index, "hard")) == pairs
+    assert as_sets(splits.groups(index, "video")) == partition(*({row} for row in range(9)))
+    # The same names in another data set are other people's.
+    index.loc[5:, "data_set"] = "other"
+    alone = partition({0}, {1}, {2}, {3}, {4}, {5, 6}, {7, 8})
+    assert as_sets(splits.groups(index, "hard")) == alone
+
+
+def test_a_chain_of_donors_is_one_group_and_says_so_where_it_cannot_be_divided():
+    names = "abcdef"
+    rows = [(name, name, REAL, "") for name in names]
+    rows += [(f"{name}_next", name, FAKE, "") for name in names]
+    index = with_donors(rows, [""] * 6 + list("bcdef") + [""])
+    assert as_sets(splits.groups(index, "hard")) == partition(range(12))
+    with pytest.raises(ValueError, match="got 1 in split 'hard'.*take more data or another split"):
+        splits.assign(index, "hard", (0.5, 0, 0.5), seed=0)
+    # Cut in the middle, it is two.
+    index.loc[8, "donor"] = ""
+    assert as_sets(splits.groups(index, "hard")) == partition(
+        {0, 1, 2, 6, 7, 8}, {3, 4, 5, 9, 10, 11}
+    )
+
+
+def test_a_donor_that_is_not_filmed_joins_the_fakes_it_was_put_into():
+    rows = [(name, name, REAL, "") for name in "abc"] + [(f"{n}_", n, FAKE, "") for n in "abc"]
+    index = with_donors(rows, ["", "", "", "x", "x", "y"])
+    assert as_sets(splits.groups(index, "hard")) == partition({0, 1, 3, 4}, {2, 5})
+
+
+def test_where_actors_are_known_the_donor_is_one_of_them():
+    # As in DeepFakeDetection: b's fake has the face of ann, who plays in a1 and a2.
+    rows = [
+        ("a1", "a1", REAL, "ann"),
+        ("a2", "a2", REAL, "ann"),
+        ("b", "b", REAL, "bob"),
+        ("b_", "b", FAKE, "bob"),
+        ("c", "c", REAL, "cem"),
+        # Here nobody knows the actors, and the donor is a source; no actor is called d.
+        ("d", "d", REAL, ""),
+        ("e_", "e", FAKE, ""),
+    ]
+    index = with_donors(rows, ["", "", "", "ann", "", "", "d"])
+    assert as_sets(splits.groups(index, "actor")) == partition({0, 1, 2, 3}, {4}, {5, 6})
+    # By source, ann's own videos stay apart from the fake.
+    assert as_sets(splits.groups(index, "hard")) == partition({0}, {1}, {2, 3}, {4}, {5, 6})
+
+
+@pytest.mark.parametrize("split", ["hard", "actor"])
+def test_donors_agree_with_repeated_relabelling(split):
+    random = np.random.default_rng(0)
+    actor = "p" if split == "actor" else ""
+    names = random.integers(50, size=(60, 2)).astype(str)
+    rows = [(f"v{row}", own, FAKE, actor and own) for row, (own, _) in enumerate(names)]
+    donors = np.where(random.random(60) < 0.3, names[:, 1], "")
+    index = with_donors(rows, donors)
+    group = {name: name for name in names.ravel()}
+    for _ in range(60):
+        for (own, _), donor in zip(names, donors, strict=True):
+            for name in (own, donor or own):
+                group[name] = min(group[own], group[donor or own], group[name])
+    expected = as_sets([group[own] for own, _ in names])
+    assert as_sets(splits.groups(index, split)) == expected
+
+
+def test_an_index_without_donors_is_as_one_with_empty_ones():
+    for split in splits.SPLITS:
+        parts = splits.assign(faces(), split, (0.5, 0.25, 0.25), 3).tolist()
+        assert (
+            splits.assign(faces().assign(donor=""), split, (0.5, 0.25, 0.25), 3).tolist() == parts
+        )
+
+
 @each_split
 @pytest.mark.parametrize("fractions", [EIGHTY, (0.5, 0.25, 0.25), (0.7, 0, 0.3)])
 def test_no_group_is_divided_and_the_counts_follow_the_fractions(split, fractions):
@@ -294,6 +376,7 @@ def test_a_part_with_one_class_cannot_be_balanced():
         (SMALL.drop(columns=["actor", "sha256"]), "got none named actor, sha256"),
         (SMALL.assign(sha256=""), "value of sha256"),
         (SMALL.assign(actor=None), "value of actor"),
+        (SMALL.assign(donor=None), "value of donor"),
         (SMALL.assign(video_id=["a", None, "b", "c", "d", "e", "e"]), "value of video_id"),
         (SMALL.assign(example_id=list("abcdefa")), "unique values of example_id, got 'a' twice"),
         (SMALL.assign(label=[0, 1, 0, 1, 2, 1, 1]), "labels 0 .real. or 1 .fake., got 2"),
@@ -332,7 +415,7 @@ def test_the_sources_of_real_face_crops_stay_on_one_side():
     parts = splits.assign(index, "hard", EIGHTY, seed=0)
     assert np.all(np.abs(np.subtract(counts(parts), [6400, 800, 800])) <= 2)
     shared = {row["of"]: row["in both"] for row in leakage.audit(index, parts)}
-    assert shared == {"sources": 0, "videos": 0, "actors": 0, "identical images": 0}
+    assert shared == {"sources": 0, "videos": 0, "actors": 0, "donors": 0, "identical images": 0}
     # Of a source's two crops one is tested and the other trained on, 2 * 0.8 * 0.1 of the time.
     rows = leakage.audit(index, splits.assign(index, "random", EIGHTY, seed=0))
     both = {(row["part"], row["against"], row["of"]): row["in both"] for row in rows}

@@ -133,6 +133,8 @@ def test_a_truncated_video_gives_the_frames_there_are(tmp_path, video):
     assert reader.promised == 20
     assert 0 < reader.decoded < 18
     assert indices == list(range(reader.decoded))
+    # Where the middle has gone nothing that is wanted is there, but the file is not unreadable.
+    assert list(VideoReader(tmp_path / "cut.mp4", count=1)) == []
 
 
 def test_a_header_without_a_number_of_frames(tmp_path):
@@ -141,6 +143,99 @@ def test_a_header_without_a_number_of_frames(tmp_path):
     path.write_bytes(b"".join(cv2.imencode(".jpg", image)[1].tobytes() for image in images))
     assert sampled(path, count=2) == [2, 7]
     assert not VideoReader(path, count=2).truncated
+
+
+def promising(path, promised, frames=20):
+    """Writes a video whose header tells of `promised` frames."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    for index in range(frames):
+        writer.write(np.full((48, 64, 3), STEP * index, np.uint8))
+    writer.release()
+    content = bytearray(path.read_bytes())
+    # The length of the stream, in its header.
+    struct.pack_into("<I", content, content.index(b"strh") + 8 + 32, promised)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "promised, count, first, second",
+    [
+        (5, 2, [1, 3], [5, 15]),
+        # Fewer are promised than are wanted: all of them, and then the right ones.
+        (5, 8, [0, 1, 2, 3, 4], [1, 3, 6, 8, 11, 13, 16, 18]),
+        (19, 50, range(19), range(20)),
+        (1, 1, [0], [10]),
+    ],
+)
+def test_a_header_that_promises_too_few_frames(tmp_path, promised, count, first, second):
+    reader = VideoReader(promising(tmp_path / "long.avi", promised), count=count)
+    assert [frame.index for frame in reader] == list(first)
+    assert (reader.promised, reader.decoded, reader.truncated) == (promised, 20, False)
+    assert reader.outlasted
+    for _ in range(2):
+        assert [frame.index for frame in reader] == list(second)
+        assert not reader.outlasted
+
+
+def test_a_header_that_is_wrong_by_less_than_half_a_part_will_do(tmp_path):
+    # Parts of 16 / 4 frames, and of 17 / 4: 4 frames too few are more than 2, 3 more than 2.1.
+    for promised, outlasted in ((16, True), (17, True), (18, False)):
+        reader = VideoReader(promising(tmp_path / "long.avi", promised), count=4)
+        list(reader)
+        assert reader.outlasted == outlasted
+    reader = VideoReader(promising(tmp_path / "long.avi", 5), rate=2)
+    assert [frame.index for frame in reader] == [0, 5, 10, 15] and not reader.outlasted
+
+
+def test_an_iteration_that_was_left_tells_nothing_of_the_length(tmp_path):
+    reader = VideoReader(promising(tmp_path / "long.avi", 2), count=8)
+    frames = iter(reader)
+    assert [next(frames).index, next(frames).index] == [0, 1]
+    frames.close()
+    assert not reader.outlasted
+    assert [frame.index for frame in reader] == [0, 1] and reader.outlasted
+
+
+class Failing:
+    """A capture that cannot convert some of the frames it decodes."""
+
+    fails: dict = {}
+
+    def __init__(self, *arguments):
+        self._capture, self._index = CAPTURE(*arguments), -1
+
+    def grab(self):
+        self._index += 1
+        return self._capture.grab()
+
+    def retrieve(self):
+        if self._index in self.fails:
+            return self.fails[self._index]
+        return self._capture.retrieve()
+
+    def __getattr__(self, name):
+        return getattr(self._capture, name)
+
+
+CAPTURE = cv2.VideoCapture
+NOTHING = (False, None)
+TWO_CHANNELS = (True, np.zeros((48, 64, 2), np.uint8))  # which OpenCV refuses to convert
+
+
+@pytest.mark.parametrize("failure", [NOTHING, TWO_CHANNELS])
+def test_wanted_frames_that_cannot_be_converted_are_counted(video, monkeypatch, failure):
+    monkeypatch.setattr(cv2, "VideoCapture", Failing)
+    # Frames 3, 10 and 16 are wanted.
+    monkeypatch.setattr(Failing, "fails", {4: failure, 10: failure})
+    reader = VideoReader(video, count=3)
+    assert [frame.index for frame in reader] == [3, 16]
+    assert (reader.unreadable, reader.decoded, reader.truncated) == (1, 20, False)
+    monkeypatch.setattr(Failing, "fails", dict.fromkeys((3, 10, 16), failure))
+    with pytest.raises(UnreadableVideoError, match="none of 3 wanted frames of grey.mp4 has"):
+        list(reader)
+    monkeypatch.setattr(Failing, "fails", {})
+    assert len(list(reader)) == 3 and reader.unreadable == 0
 
 
 def test_rotation_in_the_metadata_is_applied(tmp_path, video):

@@ -45,6 +45,17 @@ def run(*arguments):
     prepare_faces.main([str(argument) for argument in arguments])
 
 
+def rows_of(printed, *names):
+    """The cells after the first, of the rows of printed tables that begin with these names."""
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines()]
+    return [row[1:] for name in names for row in rows if row and row[0] == name]
+
+
+def statuses(out):
+    with (out / "report.csv").open() as file:
+        return {row["video_id"]: row["status"] for row in csv.DictReader(file)}
+
+
 def test_videos_become_a_data_set_and_every_one_is_reported(dfdc, tmp_path, capsys):
     out = tmp_path / "prepared"
     run(
@@ -54,16 +65,15 @@ def test_videos_become_a_data_set_and_every_one_is_reported(dfdc, tmp_path, caps
     printed = capsys.readouterr().out
     assert "1 real and 2 fake videos or crops are listed, 1 of them missing" in printed
     assert "2 real and 2 fake crops" in printed
-    assert "frames/s" in printed and "images/s" in printed
+    # Frames and faces per second, beside those of the detector alone.
+    rates = rows_of(printed, "this run, all processes", "one process", "its detector alone")
+    assert all(frames == faces for frames, faces in rates)
+    (run_rate, _), (process, _), (detector, _) = rates
+    assert 0 < float(run_rate) < float(process) < float(detector)
+    assert "images/s" in printed
     # One source in all: it cannot stand on both sides, and two parts cannot be made of it.
     assert "no split 'hard'" in printed and "no split 'actor'" in printed
-    with (out / "report.csv").open() as file:
-        rows = {row["video_id"]: row for row in csv.DictReader(file)}
-    assert {name: row["status"] for name, row in rows.items()} == {
-        "real": "done",
-        "fake": "done",
-        "gone": "missing",
-    }
+    assert statuses(out) == {"real": "done", "fake": "done", "gone": "missing"}
     index = FaceData(out).index
     assert set(index["source_id"]) == {"real"} and sorted(index["label"]) == [0, 0, 1, 1]
     assert (index["confidence"] > 0).all()
@@ -93,8 +103,19 @@ def test_a_second_run_goes_on_where_the_first_was(dfdc, tmp_path, capsys):
         "--extraction.frames_per_video", "2", "--fractions", "[0.5, 0.0, 0.5]",
     )  # fmt: skip
     run(*arguments, "--limit", "1")
+    assert "2 frames, 2 faces of 1 videos" in capsys.readouterr().out
+    assert statuses(tmp_path / "prepared") == {
+        "fake": "done",
+        "gone": "missing",
+        "real": "not drawn",
+    }
     crops = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.jpg")}
     run(*arguments)
+    # Of the one video that was left to do.
+    assert "2 frames, 2 faces of 1 videos" in capsys.readouterr().out
+    assert statuses(tmp_path / "prepared") == {"fake": "done", "gone": "missing", "real": "done"}
+    run(*arguments)
+    assert "frames/s" not in capsys.readouterr().out
     assert (
         len(crops) == 2
         and crops.items()
@@ -118,6 +139,30 @@ def test_videos_are_drawn_by_their_class(dfdc, tmp_path, capsys):
         run(dfdc, "--out", tmp_path / "prepared", "--fake", "2", "--dry_run")
     # One of the two fakes is not there.
     assert "expected 0 to 1 fake videos, got 2" in capsys.readouterr().err
+
+
+def test_a_data_set_without_the_compression_is_warned_of(tmp_path, capsys):
+    for file in (
+        "original_sequences/youtube/c40/videos/519.mp4",
+        "original_sequences/actors/c23/videos/01__walking.mp4",
+    ):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).touch()
+    run(tmp_path, "--out", tmp_path / "out", "--compression", "c40", "--dry_run")
+    written = capsys.readouterr()
+    assert "faceforensics: 1 real and 0 fake" in written.out
+    folder = tmp_path / "original_sequences" / "actors"
+    assert written.err == f"warning: no c40 video in {folder}\n"
+
+
+def test_without_beam_nothing_is_begun(dfdc, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(prepare_faces.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as ended:
+        run(dfdc, "--out", tmp_path / "out", "--beam_pipeline_options", "runner=DirectRunner")
+    assert ended.value.code == 2
+    written = capsys.readouterr()
+    assert "pip install 'tfselfsup[beam]'" in written.err and written.out == ""
+    assert not (tmp_path / "out").exists()
 
 
 def test_splices_need_no_data(tmp_path, capsys):

@@ -1,4 +1,5 @@
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -108,6 +109,18 @@ def test_onednn_is_on_unless_the_user_says_otherwise(fake_tensorflow, given, use
     assert python(START, fake_tensorflow(), **given).stdout == f"{used}\n"
 
 
+def test_notices_are_filtered_once_however_often_is_imported(caplog):
+    logger = logging.getLogger("absl")
+    startup.import_quietly("json")
+    filters = list(logger.filters)
+    for _ in range(3):
+        startup.import_quietly("json")
+    assert logger.filters == filters
+    logger.warning("`FeatureConnector.dtype` is deprecated. Please change your code")
+    logger.warning("a real one")
+    assert [record.getMessage() for record in caplog.records] == ["a real one"]
+
+
 @pytest.fixture(scope="module")
 def started():
     """A process that starts the real TensorFlow with five and seven threads."""
@@ -184,7 +197,7 @@ def test_slow_arithmetic_is_warned_of(precision, flags, gpus, warns, monkeypatch
     devices = types.SimpleNamespace(list_physical_devices=lambda kind: gpus * [kind])
     fake = types.SimpleNamespace(config=devices)
     monkeypatch.setitem(sys.modules, "tensorflow", fake)
-    startup.warn_of_slow_precision(precision)
+    startup.warn_of_slow_precision(precision, "--network.precision")
     written = capsys.readouterr().err
     assert ("--network.precision float32" in written) == warns
     assert written.count("\n") == warns
@@ -194,5 +207,5 @@ def test_no_warning_where_the_processor_cannot_be_known(monkeypatch, capsys, tmp
     monkeypatch.setattr(startup, "Path", lambda name: tmp_path / "nothing")
     devices = types.SimpleNamespace(list_physical_devices=lambda kind: [])
     monkeypatch.setitem(sys.modules, "tensorflow", types.SimpleNamespace(config=devices))
-    startup.warn_of_slow_precision("mixed_bfloat16")
+    startup.warn_of_slow_precision("mixed_bfloat16", "--network.precision")
     assert capsys.readouterr() == ("", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 
@@ -46,9 +46,11 @@ def extract(video: Video, out: Path, detector: Detector, settings: ExtractionCon
     cutter = _Cutter(video, out, detector, settings)
     manifest = blank(video, settings)
     try:
-        frames = iter(reader)
-        while batch := list(itertools.islice(frames, _BATCH)):
-            cutter.add(batch)
+        cutter.add_all(reader)
+        if reader.outlasted:  # the header was wrong, and only the beginning has been searched
+            remove(video, out)
+            cutter.start_again()
+            cutter.add_all(reader)
     except UnreadableVideoError as error:
         manifest = manifest._replace(status="unreadable", reason=str(error))
     else:
@@ -77,13 +79,22 @@ class _Cutter:
         self._folder = _folder(video)
         self._out, self._detector, self._settings = out, detector, settings
         self._choose = CHOICES[settings.choose]
-        self._previous: Face | None = None
         self._started = time.perf_counter()
         self._detector_seconds = 0.0
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Forgets the crops, but not the time that they took."""
+        self._previous: Face | None = None
         self._faces_of_frames: list[int] = []
         self._crops: list[Crop] = []
 
-    def add(self, frames: Sequence[Frame]) -> None:
+    def add_all(self, frames: Iterable[Frame]) -> None:
+        frames = iter(frames)
+        while batch := list(itertools.islice(frames, _BATCH)):
+            self._add(batch)
+
+    def _add(self, frames: Sequence[Frame]) -> None:
         started = time.perf_counter()
         found = self._detector.detect([frame.pixels for frame in frames])
         self._detector_seconds += time.perf_counter() - started
@@ -132,7 +143,12 @@ def _judged(manifest: Manifest, reader: VideoReader) -> Manifest:
         (True, "done", ""),
     )
     status, reason = next((status, reason) for holds, status, reason in verdicts if holds)
-    return manifest._replace(status=status, reason=reason, truncated=reader.truncated)
+    return manifest._replace(
+        status=status,
+        reason=reason,
+        truncated=reader.truncated,
+        unreadable_frames=reader.unreadable,
+    )
 
 
 def _folder(video: Video) -> PurePosixPath:

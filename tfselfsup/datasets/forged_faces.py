@@ -26,7 +26,8 @@ class ForgedFaces(tfds.core.GeneratorBasedBuilder):
     """Face crops of real and manipulated videos, with what is known of where they come from."""
 
     name = "forged_faces"
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {"1.0.0": "The first.", "1.1.0": "With the donors of fakes."}
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class ForgedFaces(tfds.core.GeneratorBasedBuilder):
             "video_id": text,
             "source_id": text,
             "actor": text,
+            "donor": text,
             "manipulation": text,
             "frame_index": integer,
             "seconds": number,
@@ -124,8 +126,17 @@ def build(
 
 
 def folder(prepared: str | Path) -> Path:
-    """Returns where the data set lies that is built from what stage one wrote to `prepared`."""
-    return Path(prepared) / DATA_DIR / ForgedFaces.name / str(ForgedFaces.VERSION)
+    """Returns where the data set lies that was, or will be, built from what stage one wrote.
+
+    Args:
+        prepared: What stage one wrote to.
+
+    Returns:
+        The folder of the version that is there, an earlier one too, or of the present one.
+    """
+    versions = Path(prepared) / DATA_DIR / ForgedFaces.name
+    # Building replaces all that was there, so that there is one at most.
+    return next(versions.glob("*/"), versions / str(ForgedFaces.VERSION))
 
 
 def _wanted(manifest: Manifest, videos: Collection[VideoKey] | None) -> bool:
@@ -155,6 +166,7 @@ def _examples_of(manifest: Manifest, prepared: Path) -> Iterator[tuple[str, dict
                 "video_id": video.video_id,
                 "source_id": video.source_id,
                 "actor": video.actor,
+                "donor": video.donor,
                 "manipulation": video.manipulation,
                 "frame_index": crop.frame_index,
                 "seconds": crop.seconds,

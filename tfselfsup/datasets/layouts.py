@@ -15,10 +15,10 @@ from tfselfsup.datasets.records import FAKE, REAL, Video
 _DFDC_PARTS = "dfdc_train_part_*"
 _DFD = "DeepFakeDetection"
 _FAKE_NAMES = {
-    # 519_515: the target's scene with the source's face.
-    "faceforensics": re.compile(r"(?P<original>\d+)_\d+"),
-    # 01_02__walking__ABCDEFGH: target actor, source actor, scene.
-    "deepfakedetection": re.compile(r"(?P<actor>\d+)_\d+__(?P<scene>.+)__\w+"),
+    # 519_515: the target's scene with the face, or the expressions, of another sequence.
+    "faceforensics": re.compile(r"(?P<original>\d+)_(?P<donor>\d+)"),
+    # 01_02__walking__ABCDEFGH: the target's actor, the actor of the face, and the scene.
+    "deepfakedetection": re.compile(r"(?P<actor>\d+)_(?P<donor>\d+)__(?P<scene>.+)__\w+"),
 }
 _REAL_NAMES = {
     "faceforensics": re.compile(r"\d+"),
@@ -33,7 +33,8 @@ class Listing(NamedTuple):
         videos: The labelled ones, whether their files are there or not, sorted by `video_id`.
         unlabelled: Files that are there, but to which the layout gives no label: an mp4 that no
             metadata.json lists, an image that is not in the CSV, a name that fits no pattern.
-        empty: Folders of FaceForensics++ or DFD without a video of the compression.
+        empty: Folders of FaceForensics++ or DFD without a video of the compression; perhaps all
+            that there are of one of the two.
     """
 
     videos: list[Video]
@@ -74,7 +75,8 @@ def recognise(source: str | Path) -> tuple[str, ...]:
 def list_videos(
     source: str | Path,
     layout: str | None = None,
-    compression: str = "c23",
+    *,
+    compression: str,
     manipulations: Sequence[str] = (),
 ) -> Listing:
     """Lists the videos, or ready crops, of a data set.
@@ -82,8 +84,8 @@ def list_videos(
     Args:
         source: Its folder.
         layout: One of `LAYOUTS`; without it, all that `recognise` finds.
-        compression: Of FaceForensics++ and DFD: `raw`, `c23` or `c40`. A `video_id` is the same in
-            all of them.
+        compression: Of FaceForensics++ and DFD: `raw`, `c23` or `c40`; others have none to choose.
+            A `video_id` is the same in all of them.
         manipulations: Lists only the fakes made by these; all if empty. Real videos are always
             listed.
 
@@ -107,11 +109,14 @@ def list_videos(
     _check_manipulations(source, names, manipulations)
     listings = [LAYOUTS[name].list(source, compression, manipulations) for name in names]
     videos = [video for listing in listings for video in listing.videos]
+    empty = sorted({path for listing in listings for path in listing.empty})
+    if empty and not videos:
+        raise _none_of_the_compression(compression, empty)
     _check_videos(source, videos)
     return Listing(
         sorted(videos, key=lambda video: video.key),
         sorted({path for listing in listings for path in listing.unlabelled}),
-        sorted({path for listing in listings for path in listing.empty}),
+        empty,
     )
 
 
@@ -215,19 +220,19 @@ def _list_sequences(
                 videos.append(Video(path, data_set, path.stem, path.stem, REAL, actor))
             else:
                 videos.append(_fake(data_set, path, folder, name.groupdict()))
-    if not videos or set(empty) & set(fakes if manipulations else ()):
-        raise ValueError(
-            f"expected {data_set} videos of compression {compression!r} in "
-            f"{', '.join(map(str, empty)) or source}, found {_compressions(originals + fakes)}"
-        )
+    asked_for = [folder for folder in empty if manipulations and folder in fakes]
+    if asked_for:
+        raise _none_of_the_compression(compression, asked_for)
     return Listing(videos, unlabelled, empty)
 
 
-def _compressions(folders: Iterable[Path]) -> str:
-    """Names the compressions that there are."""
+def _none_of_the_compression(compression: str, folders: Sequence[Path]) -> ValueError:
     videos = [path for folder in folders for path in folder.glob("*/videos")]
-    found = sorted({path.parent.name for path in videos} - {"masks"})
-    return ", ".join(found) or "no compression at all"
+    there = ", ".join(sorted({path.parent.name for path in videos} - {"masks"}))
+    return ValueError(
+        f"expected videos of compression {compression!r} in {', '.join(map(str, folders))}, found "
+        f"{there or 'no compression at all'}; name another one"
+    )
 
 
 def _fake(data_set: str, path: Path, folder: Path, name: dict[str, str]) -> Video:
@@ -243,6 +248,7 @@ def _fake(data_set: str, path: Path, folder: Path, name: dict[str, str]) -> Vide
         actor,
         folder.name,
         mask if mask.is_file() else None,
+        name["donor"],
     )
 
 

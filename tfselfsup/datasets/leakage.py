@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
-from tfselfsup.datasets import splits
+from tfselfsup.datasets import grouping, splits
 
 _COMPARED = {
     "sources": splits.SOURCE,
@@ -28,9 +29,11 @@ def audit(index: pd.DataFrame, parts: np.ndarray) -> list[dict]:
     Returns:
         Rows of a table, as `tabulate(rows, headers="keys")` prints it: for train against
         validation, train against test and validation against test, as far as there are such parts,
-        one each for sources, videos, known actors and identical images. `in both` is how many
-        stand in both parts, `in all` how many there are in the second (`against`), and `share` the
-        one over the other; None where there are none, as of actors that nobody knows.
+        one each for sources, videos, known actors, known donors and identical images. `in both` is
+        how many stand in both parts, `in all` how many there are in the second (`against`), and
+        `share` the one over the other; None where there are none, as of actors that nobody knows.
+        A donor, who was put into a fake of either part, stands wherever a fake of theirs does, or
+        they themselves do as source or actor.
 
     Raises:
         ValueError: If there is not a part for every example, or one of no known name.
@@ -47,23 +50,30 @@ def audit(index: pd.DataFrame, parts: np.ndarray) -> list[dict]:
             f"expected parts among {', '.join(splits.PARTS)}, got {min(unknown)!r}; assign the "
             "parts of this index"
         )
+    index = splits.with_donors(index)
     present = [part for part in splits.PARTS if part in parts]
     return [
-        {"part": one, "against": other, "of": what, **_common(index, parts, one, other, columns)}
+        {"part": one, "against": other, "of": what, **_common(seen, met)}
         for one, other in combinations(present, 2)
-        for what, columns in _COMPARED.items()
+        for what, (seen, met) in _standing(index[parts == one], index[parts == other])
     ]
 
 
-def _common(index, parts, one, other, columns):
-    seen, met = (_names(index[parts == part], columns) for part in (one, other))
-    return {
-        "in both": len(seen & met),
-        "in all": len(met),
-        "share": len(seen & met) / len(met) if met else None,
-    }
+def _standing(one: pd.DataFrame, other: pd.DataFrame) -> Iterator[tuple[str, tuple[set, set]]]:
+    """Yields, of everything that is compared, which of it stands in each of two parts."""
+    for what, columns in _COMPARED.items():
+        yield what, (_names(one[columns]), _names(other[columns]))
+    people = [grouping.people(examples) for examples in (one, other)]
+    donors = _names(pd.concat([lent for _, lent in people]))
+    seen, met = (donors & _names(pd.concat(everybody)) for everybody in people)
+    yield "donors", (seen, met)
 
 
-def _names(examples, columns):
+def _common(seen: set, met: set) -> dict[str, float | None]:
+    both = len(seen & met)
+    return {"in both": both, "in all": len(met), "share": both / len(met) if met else None}
+
+
+def _names(keys: pd.DataFrame) -> set[tuple]:
     """Collects what the columns name, save what is unknown and therefore empty."""
-    return {name for name in examples[columns].itertuples(index=False, name=None) if name[-1]}
+    return {name for name in keys.itertuples(index=False, name=None) if name[-1]}

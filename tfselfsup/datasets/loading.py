@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,22 +10,27 @@ import pandas as pd
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from tfselfsup.datasets import forged_faces
+from tfselfsup.datasets import forged_faces, splits
 from tfselfsup.datasets.augmentation import Augmentation, augment
+from tfselfsup.datasets.labelled_images import LabelledImages, checked_choice, scaled
 
 # Encoded images that are shuffled at a time; 10,000 crops of 224x224 take about 50 MB.
 _SHUFFLED = 10_000
 _INDEX_BATCH = 1024
 
 
-class FaceData:
+class FaceData(LabelledImages):
     """A data set that `forged_faces.build` wrote.
 
     Attributes:
         index: One row for each example, in the order in which they are stored: `example_id`,
-            `label`, `data_set`, `video_id`, `source_id`, `actor`, `manipulation`, `frame_index`,
-            `seconds`, `confidence`, `faces_in_frame`, `has_mask` and `sha256`.
+            `label`, `data_set`, `video_id`, `source_id`, `actor`, `donor` (not in data sets of
+            version 1.0.0), `manipulation`, `frame_index`, `seconds`, `confidence`,
+            `faces_in_frame`, `has_mask` and `sha256`.
     """
+
+    label_names = forged_faces.LABELS
+    channels = 3
 
     def __init__(self, directory: str | Path):
         """Opens the data set and reads its index, without decoding an image.
@@ -44,10 +50,6 @@ class FaceData:
         self._builder = tfds.builder_from_directory(folder)
         self.index = self._read_index()
 
-    def __len__(self) -> int:
-        """Number of examples."""
-        return len(self.index)
-
     def images(
         self,
         chosen: np.ndarray,
@@ -57,28 +59,8 @@ class FaceData:
         shuffle_seed: int | None = None,
         augmentation: Augmentation | None = None,
     ) -> tf.data.Dataset:
-        """Decodes images of some examples, in parallel, in an order that depends on the seed only.
-
-        Args:
-            chosen: bool [N], which examples.
-            side: Height and width to scale them to, in pixels.
-            batch_size: Examples of a batch; the last batch may have fewer.
-            shuffle_seed: Shuffles anew at every iteration; None for the stored order.
-            augmentation: Changes the images, with the same seed; needs a seed.
-
-        Returns:
-            Batches of `image` uint8 [B, side, side, 3], `label` int64 [B] and `row` int64 [B], the
-            example's row in the index.
-
-        Raises:
-            ValueError: If no example is chosen, or if images are augmented without a seed.
-        """
-        chosen = np.asarray(chosen, bool)
-        if chosen.shape != (len(self),) or not chosen.any():
-            raise ValueError(
-                f"expected at least one of {len(self)} examples, got {np.count_nonzero(chosen)} "
-                f"of {chosen.size}"
-            )
+        """Decodes images of some examples, in parallel; see `LabelledImages.images`."""
+        chosen = checked_choice(chosen, len(self))
         if augmentation is not None and shuffle_seed is None:
             raise ValueError("expected a shuffle_seed for augmentation, got None")
         is_chosen = tf.constant(chosen)
@@ -102,6 +84,12 @@ class FaceData:
             .batch(batch_size)
             .prefetch(tf.data.AUTOTUNE)
         )
+
+    def parts(
+        self, split: str, fractions: Sequence[float], seed: int, balance: bool = False
+    ) -> np.ndarray:
+        """Says for every example which part it belongs to; see `splits.assign`."""
+        return splits.assign(self.index, split, fractions, seed, balance)
 
     def _read_index(self) -> pd.DataFrame:
         features = self._builder.info.features
@@ -133,9 +121,5 @@ def _decoded(content: tf.Tensor, side: int) -> tf.Tensor:
     image = tf.io.decode_image(content, channels=3, expand_animations=False)
     fits = tf.reduce_all(tf.shape(image)[:2] == side)
     return tf.ensure_shape(
-        tf.cond(fits, lambda: image, lambda: _scaled(image, side)), (side, side, 3)
+        tf.cond(fits, lambda: image, lambda: scaled(image, side)), (side, side, 3)
     )
-
-
-def _scaled(image: tf.Tensor, side: int) -> tf.Tensor:
-    return tf.cast(tf.round(tf.image.resize(image, (side, side), antialias=True)), tf.uint8)

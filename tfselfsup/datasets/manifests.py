@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ STATUSES = (
     "duplicate",  # the same bytes as a file listed earlier
 )
 # Of a row of the report only.
-PENDING, UNLABELLED = "pending", "unlabelled"
+PENDING, NOT_DRAWN, UNLABELLED = "pending", "not drawn", "unlabelled"
 
 
 class Manifest(NamedTuple):
@@ -47,6 +47,7 @@ class Manifest(NamedTuple):
         seconds: Time to decode, to detect and to write.
         detector_seconds: The share of the detector alone.
         crops: The crops, in the order of their frames.
+        unreadable_frames: Wanted frames that could not be searched, as they have no pixels.
     """
 
     video: Video
@@ -63,6 +64,7 @@ class Manifest(NamedTuple):
     seconds: float = 0.0
     detector_seconds: float = 0.0
     crops: tuple[Crop, ...] = ()
+    unreadable_frames: int = 0
 
 
 def manifest_file(out: Path, video: Video) -> Path:
@@ -148,8 +150,17 @@ def read(out: Path, videos: Iterable[Video]) -> dict[VideoKey, Manifest]:
     return found
 
 
+def missing(video: Video) -> Manifest:
+    """Makes the manifest of a video whose file is not there."""
+    reason = f"there is no file {video.path.name}"
+    return Manifest(video, "missing", reason, mask=video.mask is not None)
+
+
 def report(
-    out: Path, videos: Sequence[Video], unlabelled: Iterable[Path] = ()
+    out: Path,
+    videos: Sequence[Video],
+    unlabelled: Iterable[Path] = (),
+    drawn: Collection[VideoKey] | None = None,
 ) -> list[dict[str, Any]]:
     """Tells of every listed video what became of it.
 
@@ -157,16 +168,19 @@ def report(
         out: The folder that the crops were written to.
         videos: All that are listed, in the order of the rows.
         unlabelled: Files that are there without a label; they come last.
+        drawn: Which of the videos were to be extracted; all by default.
 
     Returns:
-        Rows with the columns data_set, video_id, label, status, reason, frames, faces,
-        frames_with_several_faces, mask (0 or 1), seconds and detector_seconds. A video without a
-        manifest is `pending`, a file without a label `unlabelled`.
+        Rows with the columns data_set, video_id, label, status, reason, frames,
+        unreadable_frames, faces, frames_with_several_faces, mask (0 or 1), seconds and
+        detector_seconds. A video without a manifest is `pending`, a file without a label
+        `unlabelled`. One that was not to be extracted is `not drawn`, whatever an earlier run made
+        of it, unless its file is missing.
     """
-    manifests = read(out, videos)
+    drawn = {video.key for video in videos} if drawn is None else drawn
+    manifests = read(out, [video for video in videos if video.key in drawn])
     rows = [
-        _row(manifests.get(video.key, Manifest(video, PENDING, "not extracted yet")))
-        for video in videos
+        _row(manifests.get(video.key) or _unwritten(video, video.key in drawn)) for video in videos
     ]
     nothing = dict.fromkeys(_row(Manifest(Video(Path(), "", "", "", FAKE), "")), "")
     for path in unlabelled:
@@ -177,10 +191,19 @@ def report(
 
 def summary(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
     """Counts the rows of a report by status; all statuses are there, `done` first."""
-    counts = dict.fromkeys(("done", *STATUSES, PENDING, UNLABELLED), 0)
+    counts = dict.fromkeys(("done", *STATUSES, PENDING, NOT_DRAWN, UNLABELLED), 0)
     for row in rows:
         counts[row["status"]] += 1
     return counts
+
+
+def _unwritten(video: Video, drawn: bool) -> Manifest:
+    """Stands for the manifest of a video that has none."""
+    if drawn:
+        return Manifest(video, PENDING, "not extracted yet")
+    # Where a number of videos is drawn, it is from those that are there.
+    there = video.path.is_file()
+    return Manifest(video, NOT_DRAWN, "left out on request") if there else missing(video)
 
 
 def _row(manifest: Manifest) -> dict[str, Any]:
@@ -192,6 +215,7 @@ def _row(manifest: Manifest) -> dict[str, Any]:
         "status": manifest.status,
         "reason": manifest.reason,
         "frames": manifest.frames,
+        "unreadable_frames": manifest.unreadable_frames,
         "faces": len(manifest.crops),
         "frames_with_several_faces": manifest.frames_with_several_faces,
         "mask": int(manifest.mask),

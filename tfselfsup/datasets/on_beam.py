@@ -23,6 +23,9 @@ def each(options: list[str], out: Path) -> Callable[..., Iterator[tuple[Video, A
     Args:
         options: Command-line options of the pipeline, such as `--runner=DirectRunner`.
         out: The folder of crops and manifests.
+
+    Returns:
+        A function as `each_apart`. It raises a ValueError if workers wrote to other folders.
     """
 
     def each_on_beam(
@@ -33,6 +36,8 @@ def each(options: list[str], out: Path) -> Callable[..., Iterator[tuple[Video, A
     ) -> Iterator[tuple[Video, Any]]:
         del workers  # the runner's own options say so
         videos = list(videos)
+        for video in videos:  # or what an earlier run wrote would be taken for this one's
+            manifests.manifest_file(out, video).unlink(missing_ok=True)
         with beam.Pipeline(options=PipelineOptions(options)) as pipeline:
             _ = (
                 pipeline
@@ -41,6 +46,13 @@ def each(options: list[str], out: Path) -> Callable[..., Iterator[tuple[Video, A
                 | "extract" >> beam.ParDo(_Apply(task, prepare))
             )
         written = manifests.read(out, videos)
+        lost = [video for video in videos if video.key not in written]
+        if lost:
+            raise ValueError(
+                f"expected the workers to write {len(videos)} manifests to {out}, got none of "
+                f"{len(lost)} videos, such as {lost[0].video_id}; name a folder that all machines "
+                "share, at the same path"
+            )
         for video in videos:
             yield video, written[video.key]
 

@@ -3,22 +3,64 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
 
+from tfselfsup.datasets import manifests
 from tfselfsup.datasets.manifests import Manifest
-from tfselfsup.datasets.records import Crop, Video
+from tfselfsup.datasets.records import Crop, Video, VideoKey
 from tfselfsup.datasets.tables import IMAGE_ENDINGS
 from tfselfsup.runs import written_aside
 
 _JPEG, _END_OF_JPEG = b"\xff\xd8", b"\xff\xd9"
 
+# An interruption costs as many crops at most, or such a share of all.
+_SAVED_CROPS, _SAVED_SHARE = 1000, 0.1
+
 
 def is_ready_crop(video: Video) -> bool:
     """Tells whether a listed video is an image."""
     return video.path.suffix.lower() in IMAGE_ENDINGS
+
+
+def copy_all(
+    crops: Sequence[Video],
+    out: Path,
+    before: Mapping[VideoKey, Manifest],
+    without_work: Callable[[Video], Manifest | None],
+    on_done: Callable[[Manifest], None],
+) -> None:
+    """Copies the crops of a data set, and saves from time to time what became of them.
+
+    Args:
+        crops: At least one; all of one data set.
+        out: The folder of crops and manifests.
+        before: What became of crops earlier. Those that are not among `crops` are kept.
+        without_work: Returns the manifest of a crop that need not, or cannot, be copied.
+        on_done: Called with the manifest of every crop.
+    """
+    data_set = crops[0].data_set
+    known = {
+        key: manifest
+        for key, manifest in before.items()
+        if key[0] == data_set and is_ready_crop(manifest.video)
+    }
+    unsaved = 0
+    for video in crops:
+        manifest = without_work(video) or copy(video, out)
+        if manifest != known.get(video.key):
+            known[video.key] = manifest
+            unsaved += 1
+        # The file is written whole: the longer it is, the less often.
+        if unsaved >= max(_SAVED_CROPS, _SAVED_SHARE * len(known)):
+            manifests.write_crops(out, data_set, known.values())
+            unsaved = 0
+        on_done(manifest)
+    if unsaved:
+        manifests.write_crops(out, data_set, known.values())
 
 
 def copy(video: Video, out: Path) -> Manifest:
@@ -32,10 +74,14 @@ def copy(video: Video, out: Path) -> Manifest:
         The manifest, `done` or `unreadable`. The crop counts as one frame with one face, of
         confidence 1; its `side` is the image's shorter one.
     """
+    size, changed = manifests.stamp(video)
+    manifest = Manifest(
+        video, "done", file_size=size, file_time=changed, mask=video.mask is not None
+    )
     content = video.path.read_bytes()
     reason = _damage(content)
     if reason:
-        return Manifest(video, "unreadable", reason)
+        return manifest._replace(status="unreadable", reason=reason)
     file = _file(video)
     target = out / file
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -44,9 +90,7 @@ def copy(video: Video, out: Path) -> Manifest:
     side = min(_decoded(content).shape[:2])
     digest = hashlib.sha256(content).hexdigest()
     crop = Crop(str(file), 0, 0.0, 0, 0, side, confidence=1.0, faces=1, sha256=digest)
-    return Manifest(
-        video, "done", frames=1, frames_with_faces=1, mask=video.mask is not None, crops=(crop,)
-    )
+    return manifest._replace(frames=1, frames_with_faces=1, crops=(crop,))
 
 
 def remove(video: Video, out: Path) -> None:

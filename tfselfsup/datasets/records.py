@@ -19,10 +19,11 @@ class Video(NamedTuple):
         video_id: Its name, unique in the data set.
         source_id: The `video_id` of the original that a fake was made from; its own if it is real.
         label: `REAL` or `FAKE`.
-        actor: Who plays in it, for a fake in its original; empty where that is unknown. Whose face
-            a fake was given is not recorded, but for what `video_id` tells.
+        actor: Who plays in it, for a fake in its original; empty where that is unknown.
         manipulation: How a fake was made; empty where that is unknown, or nothing was.
         mask: Video of the manipulated region, if the set ships one.
+        donor: Whose face, or whose expressions, a fake was given: an actor where `actor` is known,
+            and elsewhere the `video_id` of that person's original; empty where that is unknown.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class Video(NamedTuple):
     actor: str = ""
     manipulation: str = ""
     mask: Path | None = None
+    donor: str = ""
 
     @property
     def key(self) -> VideoKey:

@@ -7,22 +7,24 @@ An index of examples is a pandas DataFrame with one row per crop and the columns
 - `data_set`, `video_id`, `source_id`: str, as in `records.Video`. Ids are unique in a data set
   only, so that an id is always read together with its data set.
 - `actor`: str, empty where unknown.
+- `donor`: str, whom a fake shows besides: an actor where `actor` is known, and elsewhere a
+  `source_id`. Empty where unknown; the column may be absent.
 - `sha256`: str, of the bytes of the image.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from tfselfsup.datasets import records
+from tfselfsup.datasets.grouping import SPLITS
 
 COLUMNS = ("example_id", "label", "data_set", "video_id", "source_id", "actor", "sha256")
+DONOR = "donor"
 PARTS = ("train", "validation", "test")
 LEFT_OUT = ""
 
@@ -92,7 +94,8 @@ def groups(index: pd.DataFrame, split: str) -> np.ndarray:
 
     Returns:
         The group of each example, int [N], from 0. In every split but `random`, groups that share
-        an identical image are one.
+        an identical image are one, and in `hard` and `actor` those that share a person, because
+        one has the donor of a fake of the other.
 
     Raises:
         ValueError: If the index is not as described above, the split is unknown, or no actor is
@@ -101,7 +104,12 @@ def groups(index: pd.DataFrame, split: str) -> np.ndarray:
     _check(index)
     if split not in SPLITS:
         raise ValueError(f"expected a split among {', '.join(SPLITS)}, got {split!r}")
-    return SPLITS[split](index)
+    return SPLITS[split](with_donors(index).reset_index(drop=True))
+
+
+def with_donors(index: pd.DataFrame) -> pd.DataFrame:
+    """Returns an index that has the column `donor`, empty if it had none."""
+    return index if DONOR in index else index.assign(**{DONOR: ""})
 
 
 def coincide(index: pd.DataFrame, one: str, other: str) -> bool:
@@ -123,54 +131,6 @@ def coincide(index: pd.DataFrame, one: str, other: str) -> bool:
     """
     first, second = (pd.factorize(groups(index, split))[0] for split in (one, other))
     return np.array_equal(first, second)
-
-
-def _by_example(index):
-    return _numbered(index, ["example_id"])
-
-
-def _by_video(index):
-    return _merged(_numbered(index, VIDEO), index)
-
-
-def _by_source(index):
-    return _merged(_numbered(index, SOURCE), index)
-
-
-def _by_actor(index):
-    """Groups by actor; examples whose actor is unknown, by source, the next best that is known."""
-    known = (index["actor"] != "").to_numpy()
-    if not known.any():
-        raise ValueError(
-            "expected actors for the split 'actor', got none in the index; take the split 'hard'"
-        )
-    sources, actors = _numbered(index, SOURCE), _numbered(index, ACTOR)
-    return _merged(np.where(known, len(index) + actors, sources), index)
-
-
-# `random` divides videos, and is there to show how much that flatters a classifier.
-SPLITS: dict[str, Callable[[pd.DataFrame], np.ndarray]] = {
-    "random": _by_example,
-    "video": _by_video,
-    "hard": _by_source,
-    "actor": _by_actor,
-}
-
-
-def _numbered(index, columns):
-    """Numbers the distinct values of some columns, in sorted order, so not in that of the rows."""
-    return index.groupby(columns, observed=True).ngroup().to_numpy()
-
-
-def _merged(group_of_row, index):
-    """Makes one group of those that share an image, directly or by way of others."""
-    images = _numbered(index, IMAGE)
-    first_image = group_of_row.max() + 1
-    nodes = first_image + images.max() + 1
-    shown = np.ones(len(index)), (group_of_row, first_image + images)
-    _, component = connected_components(coo_matrix(shown, (nodes, nodes)), directed=False)
-    # Components are numbered by their first node, so in an order that the rows do not change.
-    return np.unique(component[group_of_row], return_inverse=True)[1]
 
 
 def _spread(sizes, targets, random):
@@ -235,9 +195,10 @@ def _check(index):
         )
     if index.empty:
         raise ValueError("expected an index of examples, got an empty one; prepare some first")
-    for column in COLUMNS:
+    for column in (*COLUMNS, *({DONOR} & set(index))):
         # Rows with the same empty id would become one group.
-        if index[column].isna().any() or (column != "actor" and (index[column] == "").any()):
+        may_be_empty = column in ("actor", DONOR)
+        if index[column].isna().any() or (not may_be_empty and (index[column] == "").any()):
             raise ValueError(
                 f"expected a value of {column} for every example, got an empty one; fill it in"
             )

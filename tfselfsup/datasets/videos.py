@@ -12,6 +12,7 @@ from pathlib import Path
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 import cv2  # noqa: E402
+import numpy as np  # noqa: E402
 
 from tfselfsup.datasets.records import Frame  # noqa: E402
 
@@ -24,7 +25,7 @@ _HALF_TICK = 5e-4
 
 
 class UnreadableVideoError(Exception):
-    """A file of which not one frame can be decoded."""
+    """A file of which not one of the wanted frames can be read."""
 
 
 class VideoReader:
@@ -36,6 +37,10 @@ class VideoReader:
     Attributes:
         promised: Frames that the header tells of; 0 if it does not.
         decoded: Frames that could be decoded, known after an iteration.
+        unreadable: Wanted frames that were decoded but could not be converted to pixels, likewise.
+        outlasted: Whether the video went on so long after the frames that its header tells of that
+            other frames are wanted than were yielded; another iteration yields these. A length that
+            is wrong by less than half of one of the equal parts does not count.
     """
 
     def __init__(self, path: str | Path, *, count: int | None = None, rate: float | None = None):
@@ -60,6 +65,9 @@ class VideoReader:
         self._path, self._count, self._rate = Path(path), count, rate
         self.promised = 0
         self.decoded = 0
+        self.unreadable = 0
+        self.outlasted = False
+        self._counted = 0  # how many frames there are, where the header is of no use
 
     @property
     def truncated(self) -> bool:
@@ -76,21 +84,32 @@ class VideoReader:
         try:
             self.promised = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
             wanted = self._wanted()
-            self.decoded = 0
+            self.decoded, self.unreadable, self.outlasted, read = 0, 0, False, 0
             while capture.grab():
                 # Seconds before the grab are those of the frame before.
                 seconds = max(0.0, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
                 index, self.decoded = self.decoded, self.decoded + 1
                 if wanted(index, seconds):
-                    found, pixels = capture.retrieve()
-                    if found:
-                        yield Frame(index, seconds, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+                    pixels = _pixels(capture)
+                    if pixels is None:
+                        self.unreadable += 1
+                    else:
+                        read += 1
+                        yield Frame(index, seconds, pixels)
         except cv2.error as error:
             raise UnreadableVideoError(f"{self._path.name}: {error.err}") from error
         finally:
             capture.release()
         if not self.decoded:
             raise UnreadableVideoError(f"no frame of {self._path.name} can be decoded")
+        if self.unreadable and not read:
+            raise UnreadableVideoError(
+                f"none of {self.unreadable} wanted frames of {self._path.name} has pixels"
+            )
+        if self._count is not None and not self._counted:
+            half_a_part = self.promised / (2 * self._count)
+            self.outlasted = self.decoded - self.promised > half_a_part
+            self._counted = self.decoded if self.outlasted else 0
 
     def _opened(self) -> cv2.VideoCapture:
         if not self._path.is_file():
@@ -104,13 +123,14 @@ class VideoReader:
 
     def _wanted(self) -> Callable[[int, float], bool]:
         if self._rate is None:
-            frames = self.promised or self._counted()
-            share = frames / self._count
+            if not self.promised and not self._counted:
+                self._counted = self._count_frames()
+            share = (self._counted or self.promised) / self._count
             middles = {int((part + 0.5) * share) for part in range(self._count)}
-            return lambda index, seconds: index in middles or share <= 1
+            return lambda index, seconds: index in middles
         return _Clock(self._rate)
 
-    def _counted(self) -> int:
+    def _count_frames(self) -> int:
         """Counts the frames of a file whose header does not, which takes a pass of its own."""
         capture = self._opened()
         frames = 0
@@ -118,6 +138,15 @@ class VideoReader:
             frames += 1
         capture.release()
         return frames
+
+
+def _pixels(capture: cv2.VideoCapture) -> np.ndarray | None:
+    """Converts the frame that was grabbed, if that can be done: uint8 [H, W, 3], RGB."""
+    try:
+        found, pixels = capture.retrieve()
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if found else None
+    except cv2.error:
+        return None
 
 
 class _Clock:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfselfsup.command_line import ExperimentParser, built
 from tfselfsup.config import FacePreparation
 from tfselfsup.datasets.records import Video
 from tfselfsup.programs.startup import import_quietly, user_mistakes
 from tfselfsup.runs import written_aside
+
+if TYPE_CHECKING:
+    from tfselfsup.datasets.extraction import Work
 
 SPLICES = "splices"
 AUDITED = ("random", "video", "hard", "actor")
@@ -53,6 +57,8 @@ def main(arguments: list[str] | None = None) -> None:
     from tfselfsup.datasets import splits
 
     with user_mistakes():
+        if beam_options is not None:
+            _check_beam()
         splits.checked_fractions(settings.fractions)
         if parsed.source == SPLICES:
             videos = _make_splices(settings, Path(parsed.out), parsed.dry_run)
@@ -62,6 +68,14 @@ def main(arguments: list[str] | None = None) -> None:
             )
         if not parsed.dry_run:
             _build(settings, Path(parsed.out), videos, beam_options)
+
+
+def _check_beam() -> None:
+    if importlib.util.find_spec("apache_beam") is None:
+        raise ValueError(
+            "expected Apache Beam for --beam_pipeline_options, got no package apache_beam; "
+            "pip install 'tfselfsup[beam]'"
+        )
 
 
 def _make_splices(settings: FacePreparation, out: Path, dry_run: bool) -> list[Video]:
@@ -86,12 +100,15 @@ def _extract(
     from tfselfsup.datasets import extraction, layouts, manifests, workers
 
     listing = layouts.list_videos(
-        source, settings.layout, settings.compression, settings.manipulations
+        source,
+        settings.layout,
+        compression=settings.compression,
+        manipulations=settings.manipulations,
     )
     videos = _chosen(listing.videos, settings)
     print(_listed(listing.videos, listing.unlabelled))
     for folder in listing.empty:
-        print(f"no video of compression {settings.compression} in {folder}")
+        print(f"warning: no {settings.compression} video in {folder}", file=sys.stderr)
     if len(videos) < len(listing.videos):
         print(f"{len(videos)} of them are taken")
     if dry_run:
@@ -103,9 +120,8 @@ def _extract(
         from tfselfsup.datasets import on_beam
 
         each = on_beam.each(beam_options, out)
-    started = time.perf_counter()
     with tqdm(total=len(videos), unit=" videos", disable=None) as bar:
-        extraction.extract_all(
+        work = extraction.extract_all(
             videos,
             out,
             settings.extraction,
@@ -113,9 +129,13 @@ def _extract(
             on_done=lambda manifest: bar.update(),
             each=each,
         )
-    rows = manifests.report(out, videos, listing.unlabelled)
+    drawn = {video.key for video in videos}
+    rows = manifests.report(out, listing.videos, listing.unlabelled, drawn)
     _write_report(rows, out)
-    print(_summary(rows, out, time.perf_counter() - started))
+    print(_summary(rows))
+    print(out / "report.csv")
+    if work.frames:
+        print(_rates(work))
     return videos
 
 
@@ -146,8 +166,8 @@ def _write_report(rows: Sequence[dict[str, Any]], out: Path) -> None:
         pd.DataFrame(rows).to_csv(aside, index=False)
 
 
-def _summary(rows: Sequence[dict[str, Any]], out: Path, seconds: float) -> str:
-    """Counts the videos by what became of them, and says how fast they were done."""
+def _summary(rows: Sequence[dict[str, Any]]) -> str:
+    """Counts the videos by what became of them."""
     from tabulate import tabulate
 
     from tfselfsup.datasets import manifests
@@ -157,19 +177,27 @@ def _summary(rows: Sequence[dict[str, Any]], out: Path, seconds: float) -> str:
         for status, count in manifests.summary(rows).items()
         if count
     ]
-    worked = [row for row in rows if row["seconds"] and row["detector_seconds"]]
-    lines = [tabulate(counts, headers="keys", tablefmt="pipe"), f"{out / 'report.csv'}"]
-    if worked:
-        frames, faces = (sum(row[name] for row in worked) for name in ("frames", "faces"))
-        busy, detecting = (
-            sum(row[name] for row in worked) for name in ("seconds", "detector_seconds")
-        )
-        lines.append(
-            f"{frames} frames, {faces} faces. In one process {frames / busy:.1f} frames/s and "
-            f"{faces / busy:.1f} faces/s; the detector alone {frames / detecting:.1f} frames/s. "
-            f"{seconds:.0f} s in all"
-        )
-    return "\n".join(lines)
+    return tabulate(counts, headers="keys", tablefmt="pipe")
+
+
+def _rates(work: Work) -> str:
+    """Says how fast this run was beside its detector alone, which searched the same frames."""
+    from tabulate import tabulate
+
+    timed = {
+        "this run, all processes": work.seconds,
+        "one process": work.busy_seconds,
+        "its detector alone": work.detector_seconds,
+    }
+    rows = [
+        {"": what, "frames/s": work.frames / seconds, "faces/s": work.faces / seconds}
+        for what, seconds in timed.items()
+    ]
+    table = tabulate(rows, headers="keys", tablefmt="pipe", floatfmt=".1f")
+    return (
+        f"{work.frames} frames, {work.faces} faces of {work.videos} videos "
+        f"in {work.seconds:.0f} s\n{table}"
+    )
 
 
 def _build(

@@ -49,14 +49,16 @@ def import_quietly(*modules: str) -> None:
     with _without_noise():
         for module in modules:
             importlib.import_module(module)
-    logging.getLogger("absl").addFilter(lambda record: not NOISE.search(record.getMessage()))
+    # The same function at every call: a logger takes it once.
+    logging.getLogger("absl").addFilter(_is_no_noise)
 
 
-def warn_of_slow_precision(precision: str) -> None:
+def warn_of_slow_precision(precision: str, option: str) -> None:
     """Warns where bfloat16 is slower than float32: on a processor that has to emulate it.
 
     Args:
         precision: `float32` or `mixed_bfloat16`.
+        option: The command-line option that chooses it.
     """
     import tensorflow as tf
 
@@ -66,9 +68,13 @@ def warn_of_slow_precision(precision: str) -> None:
     if not re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", processor.read_text()):
         print(
             "warning: this processor has no bfloat16 arithmetic, so that it is slow; "
-            "--network.precision float32 is faster",
+            f"{option} float32 is faster",
             file=sys.stderr,
         )
+
+
+def _is_no_noise(record: logging.LogRecord) -> bool:
+    return not NOISE.search(record.getMessage())
 
 
 @contextmanager
