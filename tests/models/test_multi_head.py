@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfselfsup.models import heads, trunks
+from tfselfsup.models import encoders, heads, trunks
 from tfselfsup.models.multi_head import FoldTime, multi_head
 
 # The smallest pictures the trunk takes are 36x36: 36 -> 8 -> 3 -> 1.
@@ -26,6 +26,12 @@ class Reader(tf.keras.layers.Layer):
 
 def frames(shape=SHAPE, batch=3):
     return np.random.default_rng(0).integers(0, 256, (batch, *shape), np.uint8)
+
+
+def model_of(made_heads, precision="float32"):
+    """The smallest agent's network: a fresh trunk with these heads."""
+    encoder = encoders.encoder(SHAPE, "nature_cnn", precision=precision)
+    return multi_head(encoder, made_heads, precision)
 
 
 def variables_of(model):
@@ -78,9 +84,7 @@ def test_fold_time_maps_all_bytes_into_0_to_1_in_order(precision, tolerance):
 
 
 def test_a_head_is_called_with_the_feature_it_reads():
-    model = multi_head(
-        SHAPE, "nature_cnn", {"a_map": lambda: Reader("map"), "flat": lambda: Reader("pooled")}
-    )
+    model = model_of({"a_map": lambda: Reader("map"), "flat": lambda: Reader("pooled")})
     outputs = model(frames())
     assert set(outputs) == {"a_map", "flat"}
     # 44x36 -> 10x8 -> 4x3 -> 2x1.
@@ -88,7 +92,7 @@ def test_a_head_is_called_with_the_feature_it_reads():
     np.testing.assert_array_equal(outputs["flat"], tf.reshape(outputs["a_map"], (3, -1)))
 
     pixels = tf.keras.Input((44, 36, 4))
-    trunk = tf.keras.Model(pixels, trunks.nature_cnn(pixels))
+    trunk = tf.keras.Model(pixels, trunks.get("nature_cnn").build(pixels))
     trunk.set_weights(model.get_weights())
     np.testing.assert_allclose(
         outputs["a_map"], trunk(FoldTime()(frames()))["map"], rtol=1e-5, atol=1e-6
@@ -96,7 +100,7 @@ def test_a_head_is_called_with_the_feature_it_reads():
 
 
 def test_all_heads_stand_on_one_trunk_and_their_layers_bear_their_names():
-    model = multi_head(SHAPE, "nature_cnn", HEADS)
+    model = model_of(HEADS)
     assert model.input_shape == (None, *SHAPE)
     assert model.input.dtype == tf.uint8
     outputs = model(frames())
@@ -113,7 +117,7 @@ def test_all_heads_stand_on_one_trunk_and_their_layers_bear_their_names():
 
 
 def test_what_a_head_gives_is_its_layer_on_the_trunk():
-    model = multi_head(SHAPE, "nature_cnn", {**HEADS, "flat": lambda: Reader("pooled")})
+    model = model_of({**HEADS, "flat": lambda: Reader("pooled")})
     outputs = model(frames())
     for name in HEADS:
         alone = model.get_layer(name)(outputs["flat"])
@@ -122,22 +126,33 @@ def test_what_a_head_gives_is_its_layer_on_the_trunk():
 
 def test_a_head_that_reads_what_the_trunk_lacks_is_one_line_with_both_names():
     with pytest.raises(ValueError) as error:
-        multi_head(SHAPE, "nature_cnn", {"q": HEADS["q"], "jigsaw": lambda: Reader("tiles")})
+        model_of({"q": HEADS["q"], "jigsaw": lambda: Reader("tiles")})
     message = str(error.value)
     assert "\n" not in message
     for word in ("'jigsaw'", "'tiles'", "'nature_cnn'", "map", "pooled"):
         assert word in message
 
 
-def test_an_unknown_trunk_is_told_the_valid_ones():
-    with pytest.raises(ValueError, match="nature_cnn.*'vgg'"):
-        multi_head(SHAPE, "vgg", HEADS)
+def test_heads_stand_on_the_encoder_itself():
+    encoder = encoders.encoder(SHAPE, "nature_cnn")
+    one, other = (multi_head(encoder, HEADS) for _ in range(2))
+    trunk = variables_of(encoder)
+    # Three convolutions are shared, the heads are each model's own.
+    assert variables_of(one) & variables_of(other) == trunk
+    assert len(trunk) == 6
+
+
+def test_heads_may_be_more_precise_than_their_encoder():
+    encoder = encoders.encoder(SHAPE, "nature_cnn", precision="mixed_bfloat16")
+    model = multi_head(encoder, {"rotation": HEADS["rotation"]}, "float32")
+    assert model.get_layer("conv1").compute_dtype == "bfloat16"
+    assert model.get_layer("rotation").layers[0].compute_dtype == "float32"
 
 
 def test_mixed_precision_gives_float32_outputs_near_those_of_float32():
     tf.keras.utils.set_random_seed(0)
-    single = multi_head(SHAPE, "nature_cnn", HEADS, "float32")
-    mixed = multi_head(SHAPE, "nature_cnn", HEADS, "mixed_bfloat16")
+    single = model_of(HEADS, "float32")
+    mixed = model_of(HEADS, "mixed_bfloat16")
     mixed.set_weights(single.get_weights())
     assert {weight.dtype for weight in mixed.weights} == {tf.float32}
     expected, got = single(frames()), mixed(frames())
@@ -153,7 +168,7 @@ def test_mixed_precision_gives_float32_outputs_near_those_of_float32():
 
 
 def test_the_policy_in_force_is_neither_used_nor_changed(policy):
-    model = multi_head(SHAPE, "nature_cnn", HEADS, "float32")
+    model = model_of(HEADS, "float32")
     assert {layer.compute_dtype for layer in model.layers if layer.weights} == {"float32"}
     assert policy() == "mixed_bfloat16"
 
@@ -163,22 +178,22 @@ def no_head():
 
 
 @pytest.mark.parametrize(
-    "trunk, make_head, precision, error",
+    "make_head, precision, error",
     [
-        ("nature_cnn", lambda: Reader("tiles"), "float32", ValueError),
-        ("nature_cnn", no_head, "float32", RuntimeError),
-        ("vgg", HEADS["q"], "float32", ValueError),
-        ("nature_cnn", HEADS["q"], "float17", ValueError),
+        (lambda: Reader("tiles"), "float32", ValueError),
+        (no_head, "float32", RuntimeError),
+        (HEADS["q"], "float17", ValueError),
     ],
 )
-def test_the_policy_in_force_is_restored_after_an_error(policy, trunk, make_head, precision, error):
+def test_the_policy_in_force_is_restored_after_an_error(policy, make_head, precision, error):
+    encoder = encoders.encoder(SHAPE, "nature_cnn")
     with pytest.raises(error):
-        multi_head(SHAPE, trunk, {"q": make_head}, precision)
+        multi_head(encoder, {"q": make_head}, precision)
     assert policy() == "mixed_bfloat16"
 
 
 def test_two_models_of_the_same_functions_share_no_weights():
-    one, other = (multi_head(SHAPE, "nature_cnn", HEADS) for _ in range(2))
+    one, other = (model_of(HEADS) for _ in range(2))
     assert not variables_of(one) & variables_of(other)
     before = other(frames())
     one.set_weights([np.zeros_like(weight) for weight in one.get_weights()])
@@ -191,9 +206,9 @@ def test_two_models_of_the_same_functions_share_no_weights():
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize("file", ["model.weights.h5", "tensors"])
 def test_weights_come_back_from_a_file(tmp_path, file, precision):
-    saved = multi_head(SHAPE, "nature_cnn", HEADS, precision)
+    saved = model_of(HEADS, precision)
     saved.save_weights(tmp_path / file)
-    loaded = multi_head(SHAPE, "nature_cnn", HEADS, "float32")
+    loaded = model_of(HEADS, "float32")
     assert not np.array_equal(loaded.get_weights()[0], saved.get_weights()[0])
     status = loaded.load_weights(tmp_path / file)
     if status is not None:

@@ -1,78 +1,15 @@
-import numpy as np
+import re
+
 import pytest
 import tensorflow as tf
 
-from tfselfsup.models import trunks
-
-# Filters, kernel and stride of Mnih et al. (2015), once more and by hand.
-NATURE = ((32, 8, 4), (64, 4, 2), (64, 3, 1))
-
-
-def nature_model(height, width, channels) -> tf.keras.Model:
-    pixels = tf.keras.Input((height, width, channels))
-    return tf.keras.Model(pixels, trunks.nature_cnn(pixels))
-
-
-def convolve(x, kernel, bias, stride):
-    """Convolves without padding, one output position after the other, and rectifies."""
-    size = kernel.shape[0]
-    rows = (x.shape[1] - size) // stride + 1
-    columns = (x.shape[2] - size) // stride + 1
-    out = np.empty((len(x), rows, columns, kernel.shape[-1]))
-    for i in range(rows):
-        for j in range(columns):
-            patch = x[:, i * stride : i * stride + size, j * stride : j * stride + size]
-            out[:, i, j] = np.tensordot(patch, kernel, 3) + bias
-    return np.maximum(out, 0)
-
-
-# Higher than wide, so that a swap of the two shows: 44x40 -> 10x9 -> 4x3 -> 2x1.
-@pytest.mark.parametrize("channels", [4, 12])
-def test_nature_cnn_is_three_convolutions_with_rectifiers(channels):
-    rng = np.random.default_rng(0)
-    model = nature_model(44, 40, channels)
-    # Biases are zero at first; random ones show whether they are added before the rectifier.
-    model.set_weights([rng.normal(0, 0.1, w.shape) for w in model.get_weights()])
-    pixels = rng.random((2, 44, 40, channels))
-    features = model(tf.constant(pixels, tf.float32))
-
-    expected = pixels
-    weights = model.get_weights()
-    for layer, (filters, kernel, stride) in enumerate(NATURE):
-        assert weights[2 * layer].shape[0:2] == (kernel, kernel)
-        assert weights[2 * layer].shape[-1] == filters
-        expected = convolve(expected, weights[2 * layer], weights[2 * layer + 1], stride)
-    assert expected.shape == (2, 2, 1, 64)
-    # Some rectifiers are shut and some open, or their place could not be told.
-    assert 0.2 < np.mean(expected == 0) < 0.8
-    np.testing.assert_allclose(features["map"], expected, rtol=1e-4, atol=1e-5)
-    # Flattened in row-major order: row, column, filter.
-    np.testing.assert_allclose(features["pooled"], expected.reshape(2, -1), rtol=1e-4, atol=1e-5)
-
-
-def test_nature_cnn_of_an_atari_frame():
-    # (84 - 8) / 4 + 1 = 20, (20 - 4) / 2 + 1 = 9, (9 - 3) / 1 + 1 = 7; 7 * 7 * 64 = 3136.
-    features = nature_model(84, 84, 4).output
-    assert {name: tuple(value.shape[1:]) for name, value in features.items()} == {
-        "map": (7, 7, 64),
-        "pooled": (3136,),
-    }
-
-
-def test_layers_with_rectifiers_begin_with_he_initialisation_and_no_bias():
-    tf.keras.utils.set_random_seed(0)
-    weights = nature_model(36, 36, 4).get_weights()
-    for kernel, bias in zip(weights[::2], weights[1::2], strict=True):
-        fan_in = np.prod(kernel.shape[:3])
-        # At least 8192 draws: their deviation is within 1/sqrt(2 * 8192) = 0.8% of the true one.
-        np.testing.assert_allclose(kernel.std(), np.sqrt(2 / fan_in), rtol=0.03)
-        # Cut off at two deviations of a normal, whose deviation the cut makes 0.8796 of its own.
-        assert np.abs(kernel).max() <= 2 / 0.8796 * np.sqrt(2 / fan_in)
-        assert not bias.any()
+from tfselfsup.models import nature_cnn, trunks
 
 
 def test_get_finds_a_trunk_by_its_name():
-    assert trunks.get("nature_cnn") is trunks.nature_cnn
+    trunk = trunks.get("nature_cnn")
+    assert trunk.build is nature_cnn.build
+    assert trunk.side == 84
 
 
 def test_an_unknown_trunk_is_told_the_valid_ones():
@@ -83,3 +20,66 @@ def test_an_unknown_trunk_is_told_the_valid_ones():
     assert "'nature_ccn'" in message
     for name in trunks.TRUNKS:
         assert name in message
+
+
+# Height, width and channels of the map, and the width of the pooled features, as published; of the
+# Atari trunk (84 - 8) / 4 + 1 = 20, 9, 7; of the digits' 16 - 2 = 14, 7, 5.
+SHAPES = {
+    "nature_cnn": ((7, 7, 64), 3136),
+    "two_layer_cnn": ((5, 5, 64), 128),
+    "alexnet": ((6, 6, 256), 4096),
+    "alexnet_bn": ((6, 6, 256), 4096),
+    "resnet50": ((7, 7, 2048), 2048),
+    "mobilenet": ((7, 7, 1024), 1024),
+    "squeezenet": ((13, 13, 512), 512),
+}
+# Of the part up to the features, from the papers or the libraries that publish the weights; with
+# the moving means and variances. Atari: 8*8*4*32+32 + 4*4*32*64+64 + 3*3*64*64+64; digits:
+# 3*3*32+32 + 3*3*32*64+64 + 2*2*64*128+128.
+COUNTED = r"(\w*conv2d|dense|batch_normalization|dropout)(_\d+)?"
+CHANNELS = {"nature_cnn": 4, "two_layer_cnn": 1}
+PARAMETERS = {
+    "nature_cnn": 77_984,
+    "two_layer_cnn": 51_712,
+    # torchvision's 61,100,840 less the classifier's 4096 * 1000 + 1000.
+    "alexnet": 57_003_840,
+    # 2 * 4096 biases less, 4 * (64 + 192 + 384 + 256 + 256 + 4096 + 4096) of normalisation more.
+    "alexnet_bn": 57_033_024,
+    "resnet50": 23_587_712,
+    "mobilenet": 3_228_864,
+    "squeezenet": 722_496,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def empty_weights():
+    """Zeros instead of random numbers: 57 million of those take seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        zeros = tf.keras.initializers.Zeros()
+        for kind in (tf.keras.layers.Conv2D, tf.keras.layers.Dense):
+            made = kind.build
+
+            def build(layer, shape, made=made):
+                layer.kernel_initializer = zeros
+                made(layer, shape)
+
+            patch.setattr(kind, "build", build)
+        yield
+
+
+@pytest.mark.parametrize("name", trunks.TRUNKS)
+def test_features_and_size_are_those_published(name):
+    trunk = trunks.get(name)
+    pixels = tf.keras.Input((trunk.side, trunk.side, trunk.channels or CHANNELS[name]))
+    features = trunk.build(pixels)
+    shapes = {feature: tuple(value.shape[1:]) for feature, value in features.items()}
+    of_map, pooled = SHAPES[name]
+    assert shapes["map"] == of_map
+    assert shapes["pooled"] == (pooled,)
+    model = tf.keras.Model(pixels, features)
+    assert model.count_params() == PARAMETERS[name]
+    # Weights are found by layer name in one flat model: none may be named by a counter of Keras'.
+    names = [layer.name for layer in model.layers]
+    assert len(names) == len(set(names))
+    assert not [name for name in names if re.fullmatch(COUNTED, name)]
+    assert not any(isinstance(layer, tf.keras.Model) for layer in model.layers)

@@ -9,7 +9,7 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
 from tfselfsup import tasks
-from tfselfsup.models import heads, multi_head, trunks
+from tfselfsup.models import encoders, heads, multi_head, trunks
 from tfselfsup.rl import clipping as clippers
 from tfselfsup.rl.agent import SelfSupervisedDqnAgent, transition_of
 from tfselfsup.rl.network import MultiHeadNetwork
@@ -74,7 +74,7 @@ def tiny_trunk(monkeypatch):
         x = tf.keras.layers.Conv2D(4, 3, activation="relu", name="conv1")(pixels)
         return {"pooled": tf.keras.layers.Flatten(name="flatten")(x)}
 
-    monkeypatch.setitem(trunks.TRUNKS, "tiny", tiny)
+    monkeypatch.setitem(trunks.TRUNKS, "tiny", trunks.Trunk(tiny, side=6))
 
 
 def adam():
@@ -90,7 +90,8 @@ def specs(frame_shape, num_actions=NUM_ACTIONS) -> tuple:
 def build_model(tasks_found, trunk="tiny", frame_shape=FRAME_SHAPE) -> tf.keras.Model:
     q_head = functools.partial(heads.DuelingHead, NUM_ACTIONS, 8)
     task_heads = {name: task.head for name, task in tasks_found.items()}
-    return multi_head.multi_head(frame_shape, trunk, {Q: q_head, **task_heads})
+    encoder = encoders.encoder(frame_shape, trunk)
+    return multi_head.multi_head(encoder, {Q: q_head, **task_heads})
 
 
 def make_agent(

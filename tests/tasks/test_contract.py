@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfselfsup import tasks
+from tfselfsup.models.encoders import encoder
 from tfselfsup.models.multi_head import multi_head
 
 SHAPES = {"atari": (4, 84, 84, 1), "photo": (1, 64, 64, 3)}
@@ -43,7 +44,8 @@ def _frames(domain, batch=8):
 
 
 def _model(task, domain, precision="float32"):
-    return multi_head(SHAPES[domain], "nature_cnn", {task.name: task.head}, precision)
+    trunk = encoder(SHAPES[domain], "nature_cnn", precision=precision)
+    return multi_head(trunk, {task.name: task.head}, precision)
 
 
 def _answered(name, domain):

@@ -1,10 +1,10 @@
-"""Heads of an agent's network. A head is a layer that says which feature it `reads`."""
+"""Heads for actions and for classes. A head is a layer that says which feature it `reads`."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from tfselfsup.models import trunks
+from tfselfsup.models.initializers import rectifier_initializer
 
 
 class QHead(tf.keras.layers.Layer):
@@ -62,14 +62,38 @@ class DuelingHead(tf.keras.layers.Layer):
         return self._value(value_stream) + centred
 
 
+class LabelHead(tf.keras.layers.Layer):
+    """One logit for every class, straight from a feature: a linear classifier.
+
+    Call with float [B, d]; returns logits, float32 [B, num_classes]. Its weights are one kernel
+    [d, num_classes] and one bias [num_classes], as a probe has them.
+    """
+
+    def __init__(self, num_classes: int, reads: str = "pooled", **kwargs):
+        """Makes the layer.
+
+        Args:
+            num_classes: Width of the output.
+            reads: The feature of the trunk it is called with.
+            **kwargs: Keras' own, such as `name`.
+        """
+        super().__init__(**kwargs)
+        self.reads = reads
+        self._logits = _linear_layer(num_classes, "logits")
+
+    def call(self, feature: tf.Tensor) -> tf.Tensor:
+        """Returns the logits."""
+        return self._logits(feature)
+
+
 def _hidden_layer(units: int) -> tf.keras.layers.Layer:
     return tf.keras.layers.Dense(
-        units, "relu", kernel_initializer=trunks.rectifier_initializer(), name="hidden"
+        units, "relu", kernel_initializer=rectifier_initializer(), name="hidden"
     )
 
 
 def _linear_layer(units: int, name: str) -> tf.keras.layers.Layer:
-    # Small first outputs: the Q values start near zero. Always float32.
+    # Small first outputs: values and logits start near zero. Always float32.
     return tf.keras.layers.Dense(
         units,
         kernel_initializer=tf.keras.initializers.VarianceScaling(1.0, "fan_in"),

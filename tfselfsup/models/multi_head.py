@@ -1,13 +1,12 @@
-"""One functional model: pixels, a trunk, and a dict of named heads on it."""
+"""One functional model: an encoder, and a dict of named heads on it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from tfselfsup.models import trunks
+from tfselfsup.models.precision import policy
 
 
 @tf.keras.utils.register_keras_serializable("tfselfsup")
@@ -32,47 +31,37 @@ class FoldTime(tf.keras.layers.Layer):
 
 
 def multi_head(
-    frame_shape: tuple[int, int, int, int],
-    trunk: str,
+    encoder: tf.keras.Model,
     heads: Mapping[str, Callable[[], tf.keras.layers.Layer]],
     precision: str = "float32",
 ) -> tf.keras.Model:
-    """Builds a trunk with heads on it, out of fresh layers.
+    """Puts heads, out of fresh layers, on an encoder.
+
+    The model has the encoder's own layers, not copies of them: what one learns the other knows.
 
     Args:
-        frame_shape: (T, H, W, C) of the input.
-        trunk: Name of the trunk.
+        encoder: Functional model from frames, uint8 [B, T, H, W, C], to a dict of features, named
+            as its trunk.
         heads: For each output's name a function that makes a fresh layer, whose attribute `reads`
-            names the trunk's feature it is called with.
-        precision: Keras' mixed-precision policy of the layers, `float32` or `mixed_bfloat16`.
+            names the feature it is called with.
+        precision: Keras' mixed-precision policy of the heads, `float32` or `mixed_bfloat16`.
 
     Returns:
-        A functional model from uint8 [B, T, H, W, C] to a dict of float32 outputs.
+        A functional model from the encoder's input to a dict of float32 outputs.
 
     Raises:
-        ValueError: If a head reads what the trunk does not have.
+        ValueError: If a head reads what the encoder does not give.
     """
-    with _policy(precision):
-        frames = tf.keras.Input(frame_shape, dtype=tf.uint8, name="frames")
-        features = trunks.get(trunk)(FoldTime(name="pixels")(frames))
-        outputs = {}
+    features = encoder.output
+    outputs = {}
+    with policy(precision):
         for name, make_head in heads.items():
             head = make_head()
             if head.reads not in features:
                 raise ValueError(
-                    f"head '{name}' reads '{head.reads}', but trunk '{trunk}' has only "
+                    f"head '{name}' reads '{head.reads}', but trunk '{encoder.name}' has only "
                     f"{', '.join(features)}; choose another trunk or task"
                 )
             # Named as its output, so that its variables can be told from those of other heads.
             outputs[name] = tf.keras.Sequential([head], name)(features[head.reads])
-    return tf.keras.Model(frames, outputs)
-
-
-@contextmanager
-def _policy(name: str) -> Iterator[None]:
-    before = tf.keras.mixed_precision.global_policy()
-    tf.keras.mixed_precision.set_global_policy(name)
-    try:
-        yield
-    finally:
-        tf.keras.mixed_precision.set_global_policy(before)
+    return tf.keras.Model(encoder.input, outputs)

@@ -1,45 +1,96 @@
-"""Shared trunks: from pixels to the features that every head reads."""
+"""The trunks there are: from pixels to the features that every head reads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
-Features = dict[str, tf.Tensor]
+from tfselfsup.models import alexnet, mobilenet, nature_cnn, resnet50, squeezenet, two_layer_cnn
+
+KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
+SQUEEZENET = "https://github.com/rcmalli/keras-squeezenet/releases/download/v1.0"
 
 
-def nature_cnn(pixels: tf.Tensor) -> Features:
-    """Builds the convolutional trunk of Mnih et al. (2015), doi:10.1038/nature14236.
+class Published(NamedTuple):
+    """A file of weights that somebody published.
 
-    Args:
-        pixels: float [B, H, W, T*C] in [0, 1].
-
-    Returns:
-        `map`: float [B, h, w, 64], for 84x84 pixels [B, 7, 7, 64]; `pooled`: its values, flattened.
+    Attributes:
+        file: Its name in Keras' cache.
+        url: Where it is to be had.
+        md5: MD5 or SHA-256 of its content, as `tf.keras.utils.get_file` takes it, where known.
+        pytorch: Whether it is a PyTorch checkpoint, which has to be imported first.
     """
-    x = pixels
-    for index, (filters, kernel, stride) in enumerate(((32, 8, 4), (64, 4, 2), (64, 3, 1)), 1):
-        x = tf.keras.layers.Conv2D(
-            filters,
-            kernel,
-            stride,
-            activation="relu",
-            kernel_initializer=rectifier_initializer(),
-            name=f"conv{index}",
-        )(x)
-    return {"map": x, "pooled": tf.keras.layers.Flatten(name="flatten")(x)}
+
+    file: str
+    url: str
+    md5: str | None = None
+    pytorch: bool = False
 
 
-def rectifier_initializer() -> tf.keras.initializers.Initializer:
-    """Returns the initialiser for layers with a rectifier: He et al. (2015), arXiv:1502.01852."""
-    return tf.keras.initializers.VarianceScaling(2.0, "fan_in", "truncated_normal")
+class Trunk(NamedTuple):
+    """What is known of a trunk.
+
+    Attributes:
+        build: Builds it on a Keras tensor, float [B, H, W, T*C] in [0, 1], and returns its features
+            by name: `pooled` [B, d], where there is one `map` [B, h, w, c], and further ones.
+        side: Height and width it was published with, in pixels.
+        imagenet: The weights that the word `imagenet` stands for.
+        channels: The number of channels T*C it needs, if not any will do.
+    """
+
+    build: Callable[[tf.Tensor], dict[str, tf.Tensor]]
+    side: int
+    imagenet: Published | None = None
+    channels: int | None = None
 
 
-TRUNKS: dict[str, Callable[[tf.Tensor], Features]] = {"nature_cnn": nature_cnn}
+TRUNKS: dict[str, Trunk] = {
+    "nature_cnn": Trunk(nature_cnn.build, side=84),
+    "two_layer_cnn": Trunk(two_layer_cnn.build, side=16),
+    "alexnet": Trunk(
+        alexnet.build,
+        side=224,
+        imagenet=Published(
+            "alexnet-owt-7be5be79.pth",
+            "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+            pytorch=True,
+        ),
+        channels=3,
+    ),
+    "alexnet_bn": Trunk(alexnet.build_batch_norm, side=224, channels=3),
+    "resnet50": Trunk(
+        resnet50.build,
+        side=224,
+        imagenet=Published(
+            "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            f"{KERAS}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            "4d473c1dd8becc155b73f8504c6f6626",
+        ),
+        channels=3,
+    ),
+    "mobilenet": Trunk(
+        mobilenet.build,
+        side=224,
+        imagenet=Published(
+            "mobilenet_1_0_224_tf_no_top.h5", f"{KERAS}/mobilenet/mobilenet_1_0_224_tf_no_top.h5"
+        ),
+        channels=3,
+    ),
+    "squeezenet": Trunk(
+        squeezenet.build,
+        side=227,
+        imagenet=Published(
+            "squeezenet_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            f"{SQUEEZENET}/squeezenet_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        ),
+        channels=3,
+    ),
+}
 
 
-def get(name: str) -> Callable[[tf.Tensor], Features]:
+def get(name: str) -> Trunk:
     """Finds a trunk by its name.
 
     Raises:

@@ -11,7 +11,7 @@ from tf_agents.specs import tensor_spec
 
 from tfselfsup import tasks
 from tfselfsup.config import AgentConfig, AgentExperiment, EnvironmentConfig
-from tfselfsup.models import heads, multi_head
+from tfselfsup.models import encoders, heads, multi_head
 from tfselfsup.rl import clipping, collector, learner, objectives, policies, replay, samplers
 from tfselfsup.rl.agent import SelfSupervisedDqnAgent
 from tfselfsup.rl.environments import AtariEnvironment
@@ -59,9 +59,9 @@ def make_model(experiment: AgentExperiment, environment: py_environment.PyEnviro
     network = experiment.network
     head = heads.DuelingHead if network.dueling else heads.QHead
     num_actions = int(environment.action_spec().maximum) + 1
+    frame_shape = tuple(environment.observation_spec().shape)
     return multi_head.multi_head(
-        tuple(environment.observation_spec().shape),
-        network.trunk,
+        encoders.encoder(frame_shape, network.trunk, precision=network.precision),
         {
             objectives.Q: lambda: head(num_actions, network.hidden_units, name=objectives.Q),
             **{name: task.head for name, task in tasks_found.items()},
