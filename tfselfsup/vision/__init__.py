@@ -1,0 +1,1 @@
+"""Forged-face classifiers: features, probes, training end to end, calibration and evaluation."""
