@@ -25,6 +25,23 @@ EVALUATION = {
     "scores": [0.0, 2.0],
     "protocol": {"checkpoint": "last"},
 }
+CLASSIFIER = {
+    "kind": "classifier",
+    "model": "alexnet",
+    "weights": "random",
+    "stand_in": False,
+    "task": None,
+    "data_set": "dfdc",
+    "split": "hard",
+    "part": "test",
+    "seed": 0,
+    "accuracy": 0.6,
+    "accuracy_low": 0.5,
+    "accuracy_high": 0.7,
+    "auc": 0.6,
+    "auc_low": 0.5,
+    "auc_high": 0.7,
+}
 METRICS = "agent_steps,loss/q,evaluation_score\n100,,\n200,0.5,-3.0\n"
 
 
@@ -65,6 +82,33 @@ def test_the_order_is_the_one_given(tmp_path):
     assert [skipped.path.name for skipped in left_out] == ["missing", "also_missing"]
 
 
+def test_agents_and_classifiers_are_read_together(tmp_path):
+    given = [
+        made_run(tmp_path / "classifier", CLASSIFIER, metrics=None),
+        made_run(tmp_path / "agent"),
+        made_run(tmp_path / "random_split", CLASSIFIER | {"split": "random"}, metrics=None),
+    ]
+    runs, left_out = aggregate.read_runs(given)
+    assert ([run.path for run in runs], left_out) == (given, [])
+    classifier, agent, _ = runs
+    assert classifier == aggregate.ClassifierRun(given[0], CLASSIFIER)
+    assert isinstance(agent, aggregate.AgentRun)
+
+
+def test_the_second_of_two_equal_classifiers_is_left_out(tmp_path):
+    # Counted as a seed of its own, it would narrow nothing and still look like evidence.
+    path, copy, other_seed = (
+        made_run(tmp_path / name, CLASSIFIER | {"seed": seed}, metrics=None)
+        for name, seed in (("run", 0), ("copy", 0), ("seed", 1))
+    )
+    runs, left_out = aggregate.read_runs([path, copy, other_seed, path])
+    assert [run.path for run in runs] == [path, other_seed]
+    assert [skipped.path for skipped in left_out] == [copy, path]
+    assert {skipped.reason for skipped in left_out} == {
+        f"it has the model, split and seed of {path}"
+    }
+
+
 def test_a_row_that_was_being_written_is_passed_over(tmp_path):
     path = made_run(tmp_path / "run", metrics=METRICS + "300,0.4")
     (run,), _ = aggregate.read_runs([path])
@@ -81,8 +125,9 @@ def lacking(*names) -> dict:
         pytest.param(None, METRICS, "not been scored", id="unfinished"),
         pytest.param("{", METRICS, "JSON object", id="torn"),
         pytest.param("[1]", METRICS, "JSON object", id="a list"),
+        pytest.param({"kind": "poem"}, None, "or a classifier, got 'poem'", id="another kind"),
         pytest.param(
-            {"kind": "classifier", "model": "alexnet"}, None, "classifier", id="a classifier"
+            {"kind": "classifier", "model": "alexnet"}, None, "weights", id="half a classifier"
         ),
         pytest.param(lacking("scores"), METRICS, "scores", id="no scores"),
         pytest.param(lacking("game", "seed"), METRICS, "game, seed", id="no game, no seed"),
@@ -116,6 +161,13 @@ def test_what_is_no_run_directory_is_left_out_with_a_reason(tmp_path):
     runs, left_out = aggregate.read_runs(paths)
     assert runs == [] and [skipped.path for skipped in left_out] == paths
     assert all("config.yaml" in skipped.reason for skipped in left_out)
+
+
+def test_an_agents_score_beside_a_classifiers_settings_is_left_out(tmp_path):
+    path = made_run(tmp_path / "run")
+    (path / "config.yaml").write_text("encoder:\n  trunk: mobilenet\n")
+    runs, (skipped,) = aggregate.read_runs([path])
+    assert runs == [] and "AgentExperiment" in skipped.reason
 
 
 def run_of(agent, seed=0, mode=None, **settings) -> aggregate.AgentRun:

@@ -14,6 +14,8 @@ from typing import Any
 import pandas as pd
 
 from tfselfsup.config import AgentExperiment, LoggingConfig, RuntimeConfig, differences
+from tfselfsup.report import classifiers
+from tfselfsup.report.classifiers import ClassifierRun
 from tfselfsup.runs import RunDirectory
 
 
@@ -42,35 +44,52 @@ class LeftOut:
     reason: str
 
 
-def read_runs(paths: Iterable[str | Path]) -> tuple[list[AgentRun], list[LeftOut]]:
+def read_runs(
+    paths: Iterable[str | Path],
+) -> tuple[list[AgentRun | ClassifierRun], list[LeftOut]]:
     """Reads the runs that were scored.
 
     Args:
-        paths: Run directories; others are left out with a reason.
+        paths: Run directories; others are left out with a reason, and so is the second of two
+            classifiers that differ in nothing.
 
     Returns:
         The runs and what is left out, both in the order given.
     """
-    runs, left_out = [], []
+    runs: list[AgentRun | ClassifierRun] = []
+    left_out = []
+    seen: dict[str, Path] = {}
     for path in map(Path, paths):
         try:
-            runs.append(_read(path))
+            run = _read(path)
+            if isinstance(run, ClassifierRun):
+                identity = classifiers.identity(run)
+                if identity in seen:
+                    raise ValueError(f"it has the model, split and seed of {seen[identity]}")
+                seen[identity] = path
+            runs.append(run)
         except (ValueError, KeyError, OSError) as error:
             left_out.append(LeftOut(path, " ".join(str(error).split())))
     return runs, left_out
 
 
-def _read(path: Path) -> AgentRun:
+def _read(path: Path) -> AgentRun | ClassifierRun:
     run = RunDirectory.existing(path)
     evaluation = run.evaluation()
     if evaluation is None:
-        raise ValueError("it has not been scored; run bin/evaluate_agent on it")
-    if evaluation.get("kind") != "agent":
-        raise ValueError(f"expected the evaluation of an agent, got {evaluation.get('kind')!r}")
-    invalid = [name for name, valid in FIELDS.items() if not valid(evaluation.get(name))]
+        raise ValueError(
+            "it has not been scored; run bin/evaluate_agent or bin/evaluate_classifier on it"
+        )
+    kind = evaluation.get("kind")
+    if kind not in ("agent", "classifier"):
+        raise ValueError(f"expected the evaluation of an agent or a classifier, got {kind!r}")
+    invalid_fields = _invalid_fields if kind == "agent" else classifiers.invalid_fields
+    invalid = invalid_fields(evaluation)
     if invalid:
         raise ValueError(f"evaluation.json has no valid {', '.join(invalid)}")
-    return AgentRun(path, run.experiment(), evaluation, _metrics(run))
+    if kind == "classifier":
+        return ClassifierRun(path, evaluation)
+    return AgentRun(path, run.experiment(AgentExperiment), evaluation, _metrics(run))
 
 
 def group_seeds(runs: Iterable[AgentRun], game: str) -> dict[str, list[AgentRun]]:
@@ -158,3 +177,7 @@ FIELDS: dict[str, Callable[[Any], bool]] = {
     "mean": _is_number,
     "scores": lambda value: isinstance(value, list) and value and all(map(_is_number, value)),
 }
+
+
+def _invalid_fields(evaluation: dict[str, Any]) -> list[str]:
+    return [name for name, valid in FIELDS.items() if not valid(evaluation.get(name))]

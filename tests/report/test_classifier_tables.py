@@ -1,0 +1,251 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tfselfsup.report import classifier_tables
+from tfselfsup.report.classifiers import ClassifierRun
+
+
+def scored(model, weights="imagenet", accuracy=0.5, *, interval=(0.4, 0.6), **others):
+    evaluation = {
+        "model": model,
+        "weights": weights,
+        "stand_in": False,
+        "task": None,
+        "data_set": "dfdc",
+        "split": "hard",
+        "part": "test",
+        "seed": 0,
+        "accuracy": accuracy,
+        "accuracy_low": interval[0],
+        "accuracy_high": interval[1],
+        "protocol": {"mode": "probe"},
+    }
+    if "classes" not in others:
+        evaluation |= {"auc": 0.7, "auc_low": 0.6, "auc_high": 0.8}
+    return ClassifierRun(Path("run"), evaluation | others)
+
+
+def of_digits(accuracies, **others):
+    classes = {str(digit): accuracy for digit, accuracy in enumerate(accuracies)}
+    settings = {"data_set": "usps", "split": "official", "protocol": {"mode": "fine_tune"}}
+    return scored("two_layer_cnn", "random", **settings | {"classes": classes} | others)
+
+
+def rows_of(table, *columns) -> list[tuple]:
+    return [
+        tuple(None if pd.isna(value) else value for value in row)
+        for row in table[list(columns)].itertuples(index=False)
+    ]
+
+
+def row_of(table, model, weights) -> dict:
+    (row,) = table[(table["model"] == model) & (table["weights"] == weights)].to_dict("records")
+    return {name: None if pd.isna(value) else value for name, value in row.items()}
+
+
+def test_the_published_columns_are_the_studys_first_table():
+    # Agarwal, Sinha and Ayush (2019).
+    table = classifier_tables.accuracies([scored("resnet50", "random")], "dfdc")
+    assert rows_of(table, "model", "weights", "published_random", "published_hard") == [
+        ("resnet50", "random", 56.7, 56.2),
+        ("resnet50", "imagenet", 96.1, 91.1),
+        ("alexnet", "imagenet", 81.5, 73.5),
+        ("alexnet_bn", "imagenet and rotation", 75.8, 71.1),
+        ("bigbigan_resnet50", "the published", 92.3, 70.8),
+        ("bigbigan_revnet50x4", "the published", 96.5, 92.7),
+    ]
+
+
+def test_what_has_no_run_says_why():
+    table = classifier_tables.accuracies([scored("resnet50")], "dfdc")
+    assert rows_of(table, "model", "weights", "hard", "note") == [
+        ("resnet50", "random", None, "no run"),
+        ("resnet50", "imagenet", 50.0, None),
+        ("alexnet", "imagenet", None, "weights not available here"),
+        ("alexnet_bn", "imagenet and rotation", None, "weights not available here"),
+        ("bigbigan_resnet50", "the published", None, "weights not available here"),
+        ("bigbigan_revnet50x4", "the published", None, "weights not available here"),
+    ]
+
+
+def test_weights_that_another_data_set_was_scored_with_are_available():
+    runs = [scored("alexnet"), scored("resnet50", data_set="faceforensics")]
+    table = classifier_tables.accuracies(runs, "faceforensics")
+    assert row_of(table, "alexnet", "imagenet")["note"] == "no run"
+    assert row_of(table, "alexnet_bn", "imagenet and rotation")["note"] != "no run"
+
+
+def test_one_seed_has_its_bootstrap_interval():
+    run = scored("resnet50", accuracy=0.625, interval=(0.5, 0.75))
+    row = row_of(classifier_tables.accuracies([run], "dfdc"), "resnet50", "imagenet")
+    hard = [row["hard" + ending] for ending in classifier_tables.ENDINGS]
+    assert hard == [62.5, 50.0, 75.0, "95% bootstrap", 1]
+    auc = [row["auc_hard" + ending] for ending in classifier_tables.ENDINGS]
+    assert auc == [0.7, 0.6, 0.8, "95% bootstrap", 1]
+    assert row["random"] is None and row["leakage"] is None
+
+
+def test_several_seeds_have_their_mean_and_their_range():
+    runs = [
+        scored("resnet50", accuracy=accuracy, seed=seed, auc=accuracy + 0.25)
+        for seed, accuracy in enumerate((0.5, 0.625, 0.375, 0.25))
+    ]
+    row = row_of(classifier_tables.accuracies(runs, "dfdc"), "resnet50", "imagenet")
+    # (0.5 + 0.625 + 0.375 + 0.25) / 4 = 1.75 / 4
+    hard = [row["hard" + ending] for ending in classifier_tables.ENDINGS]
+    assert hard == [43.75, 25.0, 62.5, "range over seeds", 4]
+    auc = [row["auc_hard" + ending] for ending in classifier_tables.ENDINGS]
+    assert auc == [0.6875, 0.5, 0.875, "range over seeds", 4]
+
+
+def test_leakage_is_what_the_random_split_promises_too_much():
+    runs = [
+        scored("resnet50", accuracy=0.75, split="random", auc=0.99),
+        scored("resnet50", accuracy=1.0, split="random", seed=1),
+        scored("resnet50", accuracy=0.625),
+    ]
+    row = row_of(classifier_tables.accuracies(runs, "dfdc"), "resnet50", "imagenet")
+    # (75 + 100) / 2 - 62.5; the AUC is that of the hard split only.
+    assert (row["random"], row["hard"], row["leakage"]) == (87.5, 62.5, 25.0)
+    assert (row["random_seeds"], row["hard_seeds"], row["auc_hard"]) == (2, 1, 0.7)
+
+
+def test_other_splits_have_columns_where_there_are_runs_of_them():
+    runs = [scored("resnet50", split=split) for split in ("blocks", "actor", "video")]
+    table = classifier_tables.accuracies(runs, "dfdc")
+    splits = [name.removesuffix("_low") for name in table if name.endswith("_low")]
+    assert splits == ["random", "video", "hard", "actor", "blocks", "auc_hard"]
+    table = classifier_tables.accuracies([scored("resnet50")], "dfdc")
+    assert "video" not in table and "official" not in table
+
+
+def test_the_random_initialisation_stands_before_the_trained_one_of_its_trunk():
+    runs = [
+        scored("mobilenet", task="rotation"),
+        scored("mobilenet"),
+        scored("squeezenet"),
+        scored("mobilenet", "random"),
+        scored("alexnet", "runs/pretrained"),
+        scored("alexnet"),
+        scored("resnet50", "random"),
+    ]
+    table = classifier_tables.accuracies(runs, "dfdc")
+    assert rows_of(table, "model", "weights", "task", "note")[:5] == [
+        ("resnet50", "random", None, None),
+        ("resnet50", "imagenet", None, "weights not available here"),
+        ("alexnet", "random", None, "no run"),
+        ("alexnet", "imagenet", None, None),
+        ("alexnet", "runs/pretrained", None, None),
+    ]
+    assert rows_of(table, "model", "weights", "task", "note")[-5:] == [
+        ("mobilenet", "random", None, None),
+        ("mobilenet", "imagenet", None, None),
+        ("mobilenet", "imagenet", "rotation", None),
+        ("squeezenet", "random", None, "no run"),
+        ("squeezenet", "imagenet", None, None),
+    ]
+
+
+def test_a_stand_in_takes_no_published_figure():
+    handle = "https://tfhub.dev/deepmind/bigbigan-resnet50/1"
+    stand_in = scored("bigbigan_resnet50", "stand_in", stand_in=True)
+    real = scored("bigbigan_resnet50", handle)
+    # An encoder with one release has no row without training, either.
+    for runs, first in (
+        ([stand_in], ("the published", None, 70.8, None)),
+        ([stand_in, real], (handle, False, 70.8, 50.0)),
+    ):
+        table = classifier_tables.accuracies(runs, "dfdc")
+        of_model = table[table["model"] == "bigbigan_resnet50"]
+        assert rows_of(of_model, "weights", "stand_in", "published_hard", "hard") == [
+            first,
+            ("stand_in", True, None, 50.0),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("model", "file", "weights", "hard"),
+    [
+        ("alexnet", "alexnet", "imagenet", 73.5),
+        ("alexnet_bn", "rotnet", "imagenet and rotation", 71.1),
+        ("bigbigan_resnet50", "imagenet", "imagenet", 70.8),
+    ],
+)
+def test_published_weights_go_by_one_name_also_where_they_come_in_a_file(
+    model, file, weights, hard
+):
+    table = classifier_tables.accuracies([scored(model, file)], "dfdc")
+    row = row_of(table, model, weights)
+    assert (row["published_hard"], row["hard"], row["note"]) == (hard, 50.0, None)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"task": "rotation"}, {"protocol": {"mode": "fine_tune"}}, {"weights": "a.h5"}]
+)
+def test_the_published_figures_are_for_probes_without_a_task(changed):
+    table = classifier_tables.accuracies([scored("resnet50", **changed)], "dfdc")
+    measured = table[table["note"].isna()]
+    assert measured["published_hard"].isna().all() and len(measured) == 1
+    assert row_of(table[table["note"].notna()], "resnet50", "imagenet")["published_hard"] == 91.1
+
+
+def test_classifiers_of_other_settings_have_rows_of_their_own():
+    runs = [
+        scored("resnet50", accuracy=accuracy, protocol={"mode": "probe", "solver": solver})
+        for solver, accuracy in (("lbfgs", 0.75), ("adam", 0.5))
+    ]
+    table = classifier_tables.accuracies(runs, "dfdc")
+    assert rows_of(table, "weights", "settings", "hard")[:3] == [
+        ("random", None, None),
+        ("imagenet", "solver lbfgs", 75.0),
+        ("imagenet", "solver adam", 50.0),
+    ]
+
+
+def test_other_data_sets_are_passed_over():
+    runs = [
+        scored("resnet50", accuracy=0.25),
+        scored("resnet50", accuracy=0.75, data_set="faceforensics", seed=1),
+    ]
+    for data_set, accuracy in (("dfdc", 25.0), ("faceforensics", 75.0)):
+        row = row_of(classifier_tables.accuracies(runs, data_set), "resnet50", "imagenet")
+        assert (row["hard"], row["hard_seeds"]) == (accuracy, 1)
+
+
+def test_more_than_two_classes_are_compared_with_the_studys_digits():
+    runs = [of_digits([0.9, 0.7], task="rotation", accuracy=0.75)]
+    table = classifier_tables.accuracies(runs, "usps")
+    columns = ("model", "task", "published_official", "official", "note")
+    assert rows_of(table, *columns) == [
+        ("two_layer_cnn", None, 99.19, None, "no run"),
+        ("two_layer_cnn", "rotation", 98.45, 75.0, None),
+    ]
+    assert "leakage" not in table and "auc_hard" not in table and "hard" not in table
+
+
+def test_classes_are_averaged_over_seeds():
+    runs = [
+        of_digits([0.5, 0.25, 1.0], task="rotation"),
+        of_digits([1.0, 0.75, 1.0]),
+        of_digits([0.5, 0.25, 1.0], seed=1),
+        scored("resnet50", data_set="usps"),
+    ]
+    table = classifier_tables.class_accuracies(runs, "usps")
+    assert rows_of(table, "model", "task", "split", "seeds", "0", "1", "2") == [
+        ("two_layer_cnn", None, "official", 2, 75.0, 50.0, 100.0),
+        ("two_layer_cnn", "rotation", "official", 1, 50.0, 25.0, 100.0),
+    ]
+    assert classifier_tables.class_accuracies(runs, "dfdc").empty
+
+
+def test_a_table_can_be_read_back(tmp_path):
+    runs = [scored("mobilenet"), scored("resnet50", task="rotation")]
+    table = classifier_tables.accuracies(runs, "dfdc")
+    table.to_csv(tmp_path / "table.csv", index=False)
+    read = pd.read_csv(tmp_path / "table.csv")
+    assert list(read) == list(table)
+    figures = [name for name in table if table[name].dtype.kind == "f"]
+    assert {"published_random", "random", "hard_low", "leakage", "auc_hard"} <= set(figures)
+    pd.testing.assert_frame_equal(read[figures], table[figures])

@@ -1,0 +1,119 @@
+import math
+from pathlib import Path
+
+import pytest
+
+from tfselfsup.report import classifiers
+from tfselfsup.report.classifiers import ClassifierRun
+
+EVALUATION = {
+    "kind": "classifier",
+    "model": "mobilenet",
+    "weights": "imagenet",
+    "stand_in": False,
+    "task": None,
+    "data_set": "dfdc",
+    "split": "hard",
+    "part": "test",
+    "seed": 0,
+    "accuracy": 0.69,
+    "accuracy_low": 0.65,
+    "accuracy_high": 0.73,
+    "auc": 0.76,
+    "auc_low": 0.71,
+    "auc_high": 0.81,
+    "protocol": {"mode": "probe", "solver": "lbfgs"},
+}
+
+
+def without(*names) -> dict:
+    return {name: value for name, value in EVALUATION.items() if name not in names}
+
+
+def scored(name="run", **changed) -> ClassifierRun:
+    return ClassifierRun(Path(name), EVALUATION | changed)
+
+
+@pytest.mark.parametrize(
+    "evaluation",
+    [
+        EVALUATION,
+        EVALUATION | {"task": "rotation", "part": "validation", "accuracy": 1},
+        without("task", "protocol"),
+        without("auc", "auc_low", "auc_high") | {"classes": {"0": 0.5, "1": 1.0}},
+    ],
+)
+def test_a_whole_evaluation_is_valid(evaluation):
+    assert classifiers.invalid_fields(evaluation) == []
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "invalid"),
+    [
+        (without("model", "seed"), ["model", "seed"]),
+        (EVALUATION | {"weights": None}, ["weights"]),
+        (EVALUATION | {"data_set": ""}, ["data_set"]),
+        (EVALUATION | {"stand_in": "no"}, ["stand_in"]),
+        (without("stand_in"), ["stand_in"]),
+        (EVALUATION | {"task": ["rotation"]}, ["task"]),
+        (EVALUATION | {"part": "train"}, ["part"]),
+        (EVALUATION | {"seed": -1}, ["seed"]),
+        (EVALUATION | {"seed": True}, ["seed"]),
+        (EVALUATION | {"accuracy": math.nan}, ["accuracy"]),
+        (EVALUATION | {"accuracy": 69.0}, ["accuracy"]),
+        (EVALUATION | {"accuracy_low": "0.6"}, ["accuracy_low"]),
+        (without("accuracy_high"), ["accuracy_high"]),
+        (without("auc_low"), ["auc_low"]),
+        (without("auc"), ["auc"]),
+        (EVALUATION | {"classes": {}}, ["classes"]),
+        (EVALUATION | {"classes": {"0": 1.5}}, ["classes"]),
+        (EVALUATION | {"classes": [0.5]}, ["classes"]),
+        (EVALUATION | {"protocol": "probe"}, ["protocol"]),
+    ],
+)
+def test_what_cannot_be_is_named(evaluation, invalid):
+    assert classifiers.invalid_fields(evaluation) == invalid
+
+
+def test_runs_that_differ_in_the_split_or_the_seed_are_one_classifier():
+    one = [scored(), scored(split="random"), scored(seed=1)]
+    others = [
+        scored(weights="random"),
+        scored(task="rotation"),
+        scored(stand_in=True),
+        scored(data_set="faceforensics"),
+        scored(part="validation"),
+        scored(protocol={"mode": "probe", "solver": "adam"}),
+    ]
+    # The order of settings in the file tells nothing apart.
+    last = scored(seed=2, protocol={"solver": "lbfgs", "mode": "probe"})
+    groups = classifiers.group_splits_and_seeds([*one, *others, last])
+    assert groups == [[*one, last], *([other] for other in others)]
+
+
+def test_a_split_and_a_seed_have_an_identity_each():
+    runs = [scored(), scored(split="random"), scored(seed=1), scored(task="rotation")]
+    assert len({classifiers.identity(run) for run in runs}) == 4
+    assert classifiers.identity(scored("copy", accuracy=0.1)) == classifiers.identity(scored())
+
+
+def test_common_settings_are_those_that_all_have():
+    runs = [
+        scored(protocol={"mode": "probe", "solver": "lbfgs"}),
+        scored(protocol={"mode": "probe", "solver": "adam", "epochs": 10}),
+    ]
+    assert classifiers.common_settings(runs) == {"part": "test", "mode": "probe"}
+    assert classifiers.common_settings(runs[1:]) == {
+        "part": "test",
+        "mode": "probe",
+        "solver": "adam",
+        "epochs": 10,
+    }
+    # Nothing set is another thing than set to None.
+    absent, none = scored(protocol={}), scored(protocol={"feature": None})
+    assert classifiers.common_settings([none, absent]) == {"part": "test"}
+
+
+def test_settings_as_text():
+    assert classifiers.described({"solver": "lbfgs", "epochs": 10}) == "solver lbfgs, epochs 10"
+    assert classifiers.described({}) == ""
