@@ -40,6 +40,44 @@ def made_run(path, agent, scores, *, game="pong", seed=0, steps=1000, metrics=CU
     return path
 
 
+def made_classifier(path, model, accuracy, **others):
+    """Writes the run directory of a scored classifier."""
+    path.mkdir()
+    (path / "config.yaml").write_text("mode: probe\n")
+    scores = {}
+    for name in ("accuracy", "auc"):
+        scores |= {
+            name: accuracy,
+            f"{name}_low": accuracy - 0.125,
+            f"{name}_high": accuracy + 0.125,
+        }
+    evaluation = {
+        "kind": "classifier",
+        "model": model,
+        "weights": "random",
+        "stand_in": False,
+        "task": None,
+        "data_set": "dfdc",
+        "split": "hard",
+        "part": "test",
+        "seed": 0,
+    }
+    (path / "evaluation.json").write_text(json.dumps(evaluation | scores | others))
+    return path
+
+
+@pytest.fixture
+def classifiers(tmp_path):
+    """A trunk on both splits of one data set and on another, and a network for digits."""
+    official = {"data_set": "usps", "split": "official", "classes": {"0": 0.5, "1": 1.0}}
+    return [
+        made_classifier(tmp_path / "hard", "resnet50", 0.5),
+        made_classifier(tmp_path / "random_split", "resnet50", 0.75, split="random"),
+        made_classifier(tmp_path / "digits", "two_layer_cnn", 0.75, **official),
+        made_classifier(tmp_path / "elsewhere", "resnet50", 0.625, data_set="faceforensics"),
+    ]
+
+
 @pytest.fixture
 def runs(tmp_path):
     """Two games, and in one of them two seeds and an agent that does not learn."""
@@ -142,6 +180,51 @@ def test_what_cannot_be_reported_is_named_and_the_rest_is_reported(runs, tmp_pat
     assert "|       2.00 |  1.41 |       2 |       1 |" in captured.out
 
 
+def test_classifiers_have_a_table_for_each_data_set(classifiers, tmp_path, capsys):
+    out = tmp_path / "report"
+    assert run_here(*classifiers, "--out", out) == 0
+    assert {path.name for path in out.iterdir()} == {
+        *("classifiers.md", "classifiers.csv", "classifiers_by_class.csv")
+    }
+    captured = capsys.readouterr()
+    text = (out / "classifiers.md").read_text()
+    assert (captured.out, captured.err) == (text, "")
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert headings == ["## dfdc", "## usps", "## faceforensics"]
+    assert "| 75.0 (95%: 62.5 to 87.5) | 50.0 (95%: 37.5 to 62.5) |      25.0 |" in text
+
+
+def test_the_csv_tables_of_classifiers_have_the_exact_figures(classifiers, tmp_path):
+    run_here(*classifiers, "--out", tmp_path / "report")
+    with (tmp_path / "report" / "classifiers.csv").open() as file:
+        rows = {
+            (row["data_set"], row["model"], row["weights"]): row for row in csv.DictReader(file)
+        }
+    row = rows["dfdc", "resnet50", "random"]
+    figures = ("published_hard", "random", "hard", "hard_low", "hard_high", "leakage", "auc_hard")
+    assert [float(row[name]) for name in figures] == [56.2, 75.0, 50.0, 37.5, 62.5, 25.0, 0.5]
+    assert (row["hard_interval"], row["hard_seeds"], row["stand_in"]) == (
+        *("95% bootstrap", "1", "False"),
+    )
+    assert float(rows["faceforensics", "resnet50", "random"]["hard"]) == 62.5
+    assert rows["dfdc", "alexnet", "imagenet"]["note"] == "weights not available here"
+    with (tmp_path / "report" / "classifiers_by_class.csv").open() as file:
+        (digits,) = csv.DictReader(file)
+    assert (digits["data_set"], digits["0"], digits["1"]) == ("usps", "50.0", "100.0")
+
+
+def test_agents_and_classifiers_are_reported_together(runs, classifiers, tmp_path, capsys):
+    out = tmp_path / "report"
+    half = made_classifier(tmp_path / "half", "alexnet", 0.5, split=None)
+    given = [classifiers[0], runs[0], half, classifiers[1], runs[2]]
+    assert run_here(*given, "--out", out) == 0
+    captured = capsys.readouterr()
+    assert captured.err == f"left out: {half}: evaluation.json has no valid split\n"
+    texts = [(out / name).read_text() for name in ("tables.md", "classifiers.md")]
+    assert captured.out == "\n".join(texts)
+    assert not (out / "classifiers_by_class.csv").exists()
+
+
 def test_nothing_to_report_is_a_mistake(tmp_path, capsys):
     assert run_here(tmp_path / "nothing", "--out", tmp_path / "report") == 2
     lines = capsys.readouterr().err.splitlines()
@@ -183,16 +266,24 @@ def test_a_report_is_written_anew(runs, tmp_path):
     assert second["breakout.csv"] == first["breakout.csv"]
 
 
-def test_a_report_imports_no_tensorflow(runs, tmp_path):
+def test_a_report_imports_no_tensorflow(runs, classifiers, tmp_path):
     blocked = tmp_path / "blocked"
     blocked.mkdir()
     for package in ("tensorflow", "tf_agents", "keras", "ale_py"):
         (blocked / f"{package}.py").write_text(f"raise SystemExit('imports {package}')\n")
     finished = subprocess.run(
-        [sys.executable, ROOT / "bin" / "report", *runs, "--out", tmp_path / "report"],
+        [
+            sys.executable,
+            ROOT / "bin" / "report",
+            *runs,
+            *classifiers,
+            "--out",
+            tmp_path / "report",
+        ],
         env=os.environ | {"PYTHONPATH": str(blocked)},
         capture_output=True,
         text=True,
     )
     assert (finished.returncode, finished.stderr) == (0, "")
-    assert finished.stdout == (tmp_path / "report" / "tables.md").read_text()
+    texts = [(tmp_path / "report" / name).read_text() for name in ("tables.md", "classifiers.md")]
+    assert finished.stdout == "\n".join(texts)

@@ -1,4 +1,10 @@
 """The command-line programs: each reads the configuration, assembles the parts and runs them."""
 
 # Modules of this folder that are no programs.
-HELPERS = ("agent_parts", "benchmark_case", "startup")
+HELPERS = (
+    "agent_parts",
+    "benchmark_case",
+    "classifier_parts",
+    "startup",
+    "trained_classifier",
+)

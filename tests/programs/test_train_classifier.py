@@ -1,0 +1,244 @@
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from tfselfsup import command_line
+from tfselfsup.config import ClassifierExperiment
+from tfselfsup.datasets import forged_faces, splices
+from tfselfsup.programs import classifier_parts as parts
+from tfselfsup.programs import evaluate_classifier, train_classifier, trained_classifier
+from tfselfsup.runs import RunDirectory
+from tfselfsup.vision import probe_files
+
+pytestmark = pytest.mark.usefixtures("one_tensorflow")
+
+# A network of seconds, on images that were made on the spot.
+SMALL = {"encoder.trunk": "two_layer_cnn", "encoder.side": 16, "scoring.resamples": 50}
+ENDED = {"training.epochs": 1, "training.batch_size": 16, "training.learning_rate": 1e-3}
+ROTATION = "[{name: rotation, weight: 0.5}]"
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    """A data set of 160 forged images, from all of scikit-image's photographs."""
+    folder = tmp_path_factory.mktemp("faces")
+    splices.write(folder, count=160, side=32, seed=0)
+    forged_faces.build(folder)
+    return folder
+
+
+@pytest.fixture
+def train(faces, tmp_path):
+    """Trains in this process with small settings; returns the run."""
+
+    def train(name="run", **settings):
+        run_dir = tmp_path / name
+        given = {"data.path": faces, "cache": tmp_path / "cache", **SMALL}
+        given |= {key.replace("__", "."): value for key, value in settings.items()}
+        options = [text for key, value in given.items() for text in (f"--{key}", str(value))]
+        train_classifier.main([*options, "--run_dir", str(run_dir)])
+        return RunDirectory(run_dir)
+
+    return train
+
+
+def score(run, *arguments):
+    evaluate_classifier.main([str(run.path), *map(str, arguments)])
+    return run.evaluation()
+
+
+def refused(call, capsys):
+    with pytest.raises(SystemExit) as ended:
+        call()
+    assert ended.value.code == 2
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def loaded(run):
+    experiment = run.experiment(ClassifierExperiment)
+    data = parts.open_data(experiment.data)
+    part = parts.make_parts(experiment, data)
+    return trained_classifier.load(experiment, run, data), data, part == "test"
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "adam", "knn"])
+def test_a_probe_is_trained_and_scored(train, capsys, solver):
+    run = train(probe__solver=solver, probe__epochs=2, probe__neighbours=5)
+    assert "images/s" in capsys.readouterr().out
+    evaluation = score(run)
+    assert evaluation["kind"] == "classifier" and evaluation["model"] == "two_layer_cnn"
+    assert evaluation["weights"] == "random" and evaluation["stand_in"] is False
+    assert evaluation["task"] is None and evaluation["protocol"]["solver"] == solver
+    assert evaluation["split"] == "hard" and evaluation["part"] == "test"
+    assert evaluation["temperature"] == run.temperature("only")
+    assert evaluation["auc_low"] <= evaluation["auc"] <= evaluation["auc_high"]
+    # The second time the features are there.
+    assert "read from the cache" in capsys.readouterr().out
+    (row,) = run.metrics()
+    assert np.isfinite(float(row["validation_log_loss"]))
+    # Asked about the images themselves, it answers the same as from the cached features.
+    classifier, data, test = loaded(run)
+    images = np.concatenate(
+        [b["image"] for b in data.images(test, side=16, batch_size=7).as_numpy_iterator()]
+    )
+    np.testing.assert_allclose(
+        classifier.logits_of(images), classifier.logits(data, test), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_a_linear_probe_is_a_layer_on_the_trunk(train):
+    classifier, data, test = loaded(run := train())
+    experiment = run.experiment(ClassifierExperiment)
+    network = parts.make_network(experiment, parts.make_encoder(experiment, data), 2, {})
+    probe = probe_files.load(run.chosen_checkpoint("last"))
+    network.get_layer("label").set_weights([probe.kernel, probe.bias])
+    (batch,) = data.images(test, side=16, batch_size=1000).as_numpy_iterator()
+    answers = network(batch["image"][:, None])["label"]
+    np.testing.assert_allclose(answers, classifier.logits(data, test), rtol=1e-4, atol=1e-4)
+
+
+def test_the_same_seed_gives_the_same_scores_and_another_seed_others(train):
+    first, again = score(train("a")), score(train("b"))
+    assert first == again
+    other = score(train("c", seed=1))
+    assert {**first, "seed": 1} != other
+
+
+def test_a_network_is_trained_end_to_end_with_a_task(train, capsys):
+    run = train(mode="fine_tune", training__tasks=ROTATION, **_double(ENDED))
+    (row,) = run.metrics()
+    assert {"loss/label", "loss/rotation", "accuracy/rotation", "learning_rate"} <= row.keys()
+    evaluation = score(run)
+    assert evaluation["task"] == "rotation" and evaluation["protocol"]["mode"] == "fine_tune"
+    assert evaluation["protocol"]["checkpoint"] == "best"
+    assert score(run, "--checkpoint", "last")["protocol"]["checkpoint"] == "last"
+    # The same command finds nothing left to do, and keeps what is there.
+    train(mode="fine_tune", training__tasks=ROTATION, **_double(ENDED))
+    assert len(run.metrics()) == 1
+
+
+def test_a_trunk_is_pretrained_and_probed(train, capsys):
+    before = train("before", mode="pretrain", training__tasks=ROTATION, **_double(ENDED))
+    assert before.trunk_weights.is_file()
+    assert "loss/label" not in before.metrics()[0]
+    assert "pre-training" in refused(lambda: score(before), capsys)
+    run = train("probe", encoder__weights=before.path)
+    assert capsys.readouterr().err == ""
+    evaluation = score(run)
+    assert evaluation["weights"] == "rotation"
+    assert evaluation != score(train("random"))
+    # Another split would have shown the trunk what it is tested on.
+    train("other", encoder__weights=before.path, seed=1)
+    assert "another split" in capsys.readouterr().err
+
+
+def test_a_stand_in_is_marked(train, capsys):
+    settings = {"encoder__trunk": "bigbigan_resnet50", "encoder__weights": "stand_in"}
+    run = train(**settings, encoder__side=32)
+    evaluation = score(run)
+    assert evaluation["stand_in"] is True and evaluation["weights"] == "stand_in"
+    assert "(stand-in)" in capsys.readouterr().out
+    message = refused(lambda: train("end_to_end", **settings, mode="fine_tune"), capsys)
+    assert "mode probe" in message and "fine_tune" in message
+
+
+@pytest.mark.parametrize(
+    "settings, expected",
+    [
+        ({"data__path": "nowhere"}, "bin/prepare_faces"),
+        ({"data__fractions": "[0.8, 0.0, 0.2]"}, "validation part"),
+        ({"data__split": "official"}, "split"),
+        ({"encoder__trunk": "vgg"}, "encoder.trunk among"),
+        ({"encoder__weights": "gone.h5"}, "gone.h5"),
+        ({"encoder__weights": "imagenet"}, "imagenet"),
+        ({"encoder__feature": "map"}, "pooled"),
+        ({"mode": "pretrain"}, "at least one task"),
+        ({"mode": "fine_tune", "training__tasks": "[{name: frame_order}]"}, "frames"),
+        (
+            {"encoder__trunk": "tfhub", "encoder__weights": "x", "encoder__precision": "float32"},
+            "module",
+        ),
+        (
+            {"encoder__trunk": "tfhub", "encoder__precision": "mixed_bfloat16"},
+            "precision float32",
+        ),
+        ({"encoder__trunk": "bigbigan_resnet50", "encoder__weights": "random"}, "handle"),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_one_line_and_leaves_nothing_behind(
+    train, tmp_path, capsys, settings, expected
+):
+    message = refused(lambda: train(**settings), capsys)
+    assert expected in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_part_of_one_class_is_an_error(train, tmp_path, capsys):
+    folder = tmp_path / "real_only"
+    splices.write(folder, count=40, side=32, seed=0)
+    manifests = list((folder / "manifests").glob("*"))
+    for path in manifests:
+        path.write_text(
+            "".join(line for line in path.read_text().splitlines(True) if _is_real(line))
+        )
+    forged_faces.build(folder)
+    message = refused(lambda: train(data__path=folder, data__balance="false"), capsys)
+    assert "class" in message
+
+
+def test_other_settings_need_another_folder(train, capsys):
+    train()
+    message = refused(lambda: train(encoder__side=20), capsys)
+    assert "encoder.side=16" in message and "--run_dir" in message
+
+
+def test_digits_are_trained_class_by_class(train, tmp_path):
+    file = tmp_path / "digits.h5"
+    _write_digits(file)
+    run = train(
+        data__kind="digits", data__path=file, data__split="official", data__balance="false",
+        mode="fine_tune", training__augmentation__flip="false", training__augmentation__crop=1.0,
+        training__augmentation__colour=0.0, **_double({**ENDED, "training.epochs": 3}),
+    )  # fmt: skip
+    evaluation = score(run)
+    assert evaluation["data_set"] == "usps" and evaluation["split"] == "official"
+    assert set(evaluation["classes"]) == set("0123456789") and "auc" not in evaluation
+    # Learnable: every class has a row of its own that is bright.
+    assert evaluation["accuracy"] > 0.5
+
+
+def test_named_experiments_are_those_of_the_study():
+    named = {
+        name: command_line.load_experiment(name)
+        for name in command_line.experiment_names()
+        if name.startswith(("forged_faces/", "digits/"))
+    }
+    assert {"resnet50_random", "resnet50_imagenet", "alexnet_imagenet"} | {
+        "alexnet_imagenet_rotation", "bigbigan_resnet50", "bigbigan_revnet50x4"
+    } <= {name.partition("/")[2] for name in named}  # fmt: skip
+    for experiment in named.values():
+        assert isinstance(experiment, ClassifierExperiment)
+        trunk = experiment.encoder.trunk
+        assert trunk in parts.HUB_ENCODERS or trunk in parts.trunks.TRUNKS
+
+
+def _double(settings):
+    return {key.replace(".", "__"): value for key, value in settings.items()}
+
+
+def _is_real(line):
+    return json.loads(line)["video"]["label"] == 0
+
+
+def _write_digits(path):
+    random = np.random.default_rng(0)
+    with h5py.File(path, "w") as file:
+        for part, count in (("train", 200), ("test", 60)):
+            labels = np.arange(count) % 10
+            images = random.uniform(0, 0.2, (count, 16, 16)).astype(np.float32)
+            images[np.arange(count), labels + 3] = 1.0
+            file[f"{part}/data"] = images.reshape(count, 256)
+            file[f"{part}/target"] = labels
