@@ -8,40 +8,13 @@ from tfselfsup import command_line
 from tfselfsup.config import ClassifierExperiment
 from tfselfsup.datasets import forged_faces, splices
 from tfselfsup.programs import classifier_parts as parts
-from tfselfsup.programs import evaluate_classifier, train_classifier, trained_classifier
-from tfselfsup.runs import RunDirectory
+from tfselfsup.programs import evaluate_classifier, trained_classifier
 from tfselfsup.vision import probe_files
 
 pytestmark = pytest.mark.usefixtures("one_tensorflow")
 
-# A network of seconds, on images that were made on the spot.
-SMALL = {"encoder.trunk": "two_layer_cnn", "encoder.side": 16, "scoring.resamples": 50}
 ENDED = {"training.epochs": 1, "training.batch_size": 16, "training.learning_rate": 1e-3}
 ROTATION = "[{name: rotation, weight: 0.5}]"
-
-
-@pytest.fixture(scope="module")
-def faces(tmp_path_factory):
-    """A data set of 160 forged images, from all of scikit-image's photographs."""
-    folder = tmp_path_factory.mktemp("faces")
-    splices.write(folder, count=160, side=32, seed=0)
-    forged_faces.build(folder)
-    return folder
-
-
-@pytest.fixture
-def train(faces, tmp_path):
-    """Trains in this process with small settings; returns the run."""
-
-    def train(name="run", **settings):
-        run_dir = tmp_path / name
-        given = {"data.path": faces, "cache": tmp_path / "cache", **SMALL}
-        given |= {key.replace("__", "."): value for key, value in settings.items()}
-        options = [text for key, value in given.items() for text in (f"--{key}", str(value))]
-        train_classifier.main([*options, "--run_dir", str(run_dir)])
-        return RunDirectory(run_dir)
-
-    return train
 
 
 def score(run, *arguments):

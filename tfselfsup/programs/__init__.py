@@ -4,6 +4,7 @@
 HELPERS = (
     "agent_parts",
     "benchmark_case",
+    "benchmark_vision",
     "classifier_parts",
     "startup",
     "trained_classifier",

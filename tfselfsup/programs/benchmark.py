@@ -1,8 +1,10 @@
-"""Measures the speed of the training loop, in turn with a peer, or of the replay memory."""
+"""Measures speed and memory of agents, in turn with a peer, and of encoders; and failing probes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+from jsonargparse.typing import PositiveInt
 
 from tfselfsup import config
 from tfselfsup.command_line import ExperimentParser
@@ -14,7 +16,7 @@ from tfselfsup.programs.benchmark_case import (
     Case,
     experiment,
 )
-from tfselfsup.programs.startup import user_mistakes
+from tfselfsup.programs.startup import import_quietly, start_tensorflow, user_mistakes
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 REPLAY_CAPACITIES = (10_000, 100_000, 1_000_000)  # transitions
@@ -31,34 +33,40 @@ def main(arguments: list[str] | None = None) -> None:
     parser = ExperimentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument(
         "what",
-        choices=["agents", "games", "replay"],
+        choices=list(_MEASURES),
         help="agents: training loops on Pong; games: plain DQN with more and more games side by "
-        "side; replay: memory and speed of the replay memory",
+        "side; replay: memory and speed of the replay memory; encoders: images/s of the trunks; "
+        "probes: how often a probe on --data diverges or learns nothing",
     )
     parser.add_argument("--config", action="config", help="YAML file with the options below")
-    parser.add_argument(
-        "--num_envs", type=config.PositiveInt, default=32, help="games side by side"
-    )
+    parser.add_argument("--num_envs", type=PositiveInt, default=32, help="games side by side")
     parser.add_argument(
         "--peer_python", help="Python of an environment with stable-baselines3 in it"
     )
     parser.add_argument(
         "--peer_num_envs",
-        type=list[config.PositiveInt],
+        type=list[PositiveInt],
         default=[1, 8],
         help="the peer's games side by side; one measurement for each number",
     )
-    parser.add_argument("--intervals", type=config.PositiveInt, default=5, help="measured of each")
+    parser.add_argument("--intervals", type=PositiveInt, default=5, help="measured of each")
     parser.add_argument(
-        "--interval_steps", type=config.PositiveInt, default=1000, help="agent steps of each"
+        "--interval_steps", type=PositiveInt, default=1000, help="agent steps of each"
     )
+    parser.add_argument(
+        "--batches", type=PositiveInt, default=2, help="of each interval of an encoder"
+    )
+    parser.add_argument("--data", default="runs/faces", help="face crops, of probes")
+    parser.add_argument("--trunk", default="mobilenet", help="of probes")
+    parser.add_argument("--weights", default="imagenet", help="of the trunk of probes")
+    parser.add_argument("--cache", default="runs/features", help="features, of probes")
+    parser.add_argument("--seeds", type=PositiveInt, default=20, help="of probes")
     # Found best for what is measured here; docs/performance.md.
     runtime = config.RuntimeConfig(intra_op_threads=1, inter_op_threads=3)
     parser.add_class_arguments(config.RuntimeConfig, "runtime")
     parser.set_defaults({"runtime": vars(runtime)})
     parsed = parser.parse_args(arguments)
-    measure = {"agents": measure_agents, "games": measure_games, "replay": measure_replay}
-    print(measure[parsed.what](parsed))
+    print(_MEASURES[parsed.what](parsed))
 
 
 def measure_replay(_) -> str:
@@ -84,6 +92,24 @@ def measure_replay(_) -> str:
                     }
                 )
     return _markdown(rows)
+
+
+def measure_encoders(parsed) -> str:
+    """Measures the trunks of classifiers, and returns a table."""
+    from tfselfsup.programs import benchmark_vision
+
+    start_tensorflow(config.ClassifierExperiment().runtime)
+    return _markdown(benchmark_vision.measure_encoders(parsed))
+
+
+def measure_probes(parsed) -> str:
+    """Counts the failures of probes, and returns a table."""
+    from tfselfsup.programs import benchmark_vision
+
+    start_tensorflow(config.ClassifierExperiment().runtime)
+    import_quietly("tensorflow_datasets")
+    with user_mistakes():
+        return _markdown(benchmark_vision.measure_probes(parsed))
 
 
 def measure_games(parsed) -> str:
@@ -217,3 +243,12 @@ def _markdown(rows: list[dict]) -> str:
     from tabulate import tabulate
 
     return tabulate(rows, headers="keys", tablefmt="pipe", disable_numparse=True)
+
+
+_MEASURES: dict[str, Callable] = {
+    "agents": measure_agents,
+    "games": measure_games,
+    "replay": measure_replay,
+    "encoders": measure_encoders,
+    "probes": measure_probes,
+}

@@ -20,7 +20,10 @@ from tfselfsup.datasets.loading import FaceData
 from tfselfsup.models import encoders, heads, hub_encoders, hub_stand_in, trunks, weights
 from tfselfsup.models.multi_head import multi_head
 from tfselfsup.runs import RunDirectory
-from tfselfsup.vision import features, probe
+from tfselfsup.vision import features
+from tfselfsup.vision.linear_probes import Adam, Lbfgs
+from tfselfsup.vision.neighbour_probe import NearestNeighbours
+from tfselfsup.vision.probe import FittedProbe, Probe
 from tfselfsup.vision.training import shuffle_seed
 from tfselfsup.vision.training_model import LABEL, MultiTaskModel, frames_and_labels
 
@@ -185,17 +188,17 @@ def _module(experiment: ClassifierExperiment) -> tuple[Path, str]:
     return directory, "imagenet" if published else Path(given).name
 
 
-def make_probe(settings: ProbeConfig) -> probe.Probe:
+def make_probe(settings: ProbeConfig) -> Probe:
     """Makes the probe with the settings that are its own."""
     makers = {
-        "lbfgs": lambda: probe.Lbfgs(sorted(settings.strengths)),
-        "adam": lambda: probe.Adam(settings.learning_rate, settings.batch_size, settings.epochs),
-        "knn": lambda: probe.NearestNeighbours(settings.neighbours),
+        "lbfgs": lambda: Lbfgs(sorted(settings.strengths)),
+        "adam": lambda: Adam(settings.learning_rate, settings.batch_size, settings.epochs),
+        "knn": lambda: NearestNeighbours(settings.neighbours),
     }
     return makers[settings.solver]()
 
 
-def described_probe(fitted: probe.FittedProbe) -> dict[str, float | int | bool | None]:
+def described_probe(fitted: FittedProbe) -> dict[str, float | int | bool | None]:
     """Lists the numbers of a fitted probe, for metrics.csv."""
     names = ("strength", "iterations", "converged", "validation_log_loss")
     return {name: getattr(fitted, name) for name in names if hasattr(fitted, name)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def load(folder: Path) -> FittedProbe:
             arrays = dict(file)
         make = _from_neighbours if "voters" in arrays else _from_kernel
         return make(arrays)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"expected a fitted probe in {path}, got: {' '.join(str(error).split())}; "
             "train the classifier again"

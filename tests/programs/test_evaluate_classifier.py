@@ -1,0 +1,108 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tfselfsup.datasets import forged_faces, splices
+from tfselfsup.programs import evaluate_classifier
+from tfselfsup.report import classifiers
+
+pytestmark = pytest.mark.usefixtures("one_tensorflow")
+
+
+def score(run, *arguments):
+    evaluate_classifier.main([str(run.path), *map(str, arguments)])
+    return run.evaluation()
+
+
+def refused(call, capsys):
+    with pytest.raises(SystemExit) as ended:
+        call()
+    assert ended.value.code == 2
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_a_report_accepts_what_is_written(train):
+    assert classifiers.invalid_fields(score(train())) == []
+
+
+def test_the_validation_part_is_another_part(train):
+    run = train(data__split="random")  # the hard one has one photograph in it
+    test, validation = score(run), score(run, "--part", "validation")
+    assert (test["part"], validation["part"]) == ("test", "validation")
+    assert test["examples"] != validation["examples"]
+    # The temperature was fitted there: no other has a lower loss.
+    assert validation["log_loss"] <= validation["log_loss_uncalibrated"] + 1e-9
+
+
+def test_of_the_data_that_was_learnt_from_only_the_test_part_is_scored(train, faces, capsys):
+    run = train(data__balance="false")
+    own = score(run)
+    printed = score_on(run, faces, capsys)
+    assert "were learnt from" in printed
+    assert run.evaluation() == own  # stays as it was
+    (path,) = run.path.glob("evaluation_on_*.json")
+    other = json.loads(path.read_text())
+    assert other["part"] == "all"
+    for name in ("examples", "accuracy", "auc", "log_loss", "temperature"):
+        assert other[name] == own[name]
+
+
+def test_a_classifier_is_scored_on_data_it_has_never_seen(train, tmp_path, capsys):
+    folder = tmp_path / "other"
+    splices.write(folder, count=40, side=32, seed=5)
+    for path in (folder / "manifests").iterdir():
+        path.write_text(path.read_text().replace('"splices"', '"others"'))
+    forged_faces.build(folder)
+    run = train()
+    assert "0 of 40 images are left out" in score_on(run, folder, capsys)
+    assert (run.path / "evaluation_on_others.json").is_file()
+
+
+def test_robustness_begins_with_the_images_as_they_are(train):
+    run = train()
+    evaluation = score(run, "--robustness")
+    table = pd.read_csv(run.path / "robustness.csv")
+    assert set(table["corruption"]) == {"jpeg", "rescaling", "blur", "noise"}
+    clean = table[(table["corruption"] != "jpeg")].groupby("corruption", sort=False).first()
+    np.testing.assert_allclose(clean["accuracy"], evaluation["accuracy"], atol=1e-9)
+    np.testing.assert_allclose(clean["auc"], evaluation["auc"], atol=1e-6)
+
+
+def test_fewer_resamples_change_the_intervals_only(train):
+    run = train(data__split="random")
+    one, other = score(run), score(run, "--resamples", 20)
+    assert one["auc"] == other["auc"] and one["auc_low"] != other["auc_low"]
+
+
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (("--part", "train"), "validation"),
+        (("--resamples", "0"), "resamples"),
+        (("--data", "nowhere"), "bin/prepare_faces"),
+        (("--checkpoint", "first"), "best"),
+    ],
+)
+def test_a_mistake_is_one_line(train, capsys, arguments, expected):
+    run = train()
+    assert expected in refused(lambda: score(run, *arguments), capsys)
+    assert run.evaluation() is None
+
+
+def test_a_folder_without_a_classifier_is_refused(tmp_path, capsys):
+    message = refused(lambda: evaluate_classifier.main([str(tmp_path)]), capsys)
+    assert "config.yaml" in message
+
+
+def test_an_unfinished_training_is_refused(train, capsys):
+    run = train()
+    (run.path / "calibration.json").unlink()
+    assert "train the classifier to its end" in refused(lambda: score(run), capsys)
+
+
+def score_on(run, data, capsys):
+    capsys.readouterr()
+    evaluate_classifier.main([str(run.path), "--data", str(data)])
+    return capsys.readouterr().out

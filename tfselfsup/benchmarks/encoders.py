@@ -1,0 +1,70 @@
+"""Speed of encoders, and what the cache of their features saves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfselfsup.vision.features import FeatureCache, FeatureKey
+
+BATCH_SIZE = 32
+
+
+class EncoderCase:
+    """An encoder that is measured interval by interval, in turn with others.
+
+    Attributes:
+        name: Of the trunk.
+        side: Height and width of the images, pixels.
+        precision: Of its layers.
+        images_per_second: One for each interval.
+    """
+
+    def __init__(self, make_encoder: Callable[[], tf.keras.Model], precision: str):
+        """Builds the encoder and runs it once, which compiles it.
+
+        Args:
+            make_encoder: Makes it; from uint8 [B, 1, side, side, 3] to a dict with `pooled`.
+            precision: What it is made with.
+        """
+        model = make_encoder()
+        self.name, self.side, self.precision = model.name, model.input_shape[2], precision
+        self.images_per_second: list[float] = []
+        # Made-up images: how long a network takes does not depend on what they show.
+        generator = np.random.default_rng(0)
+        shape = (BATCH_SIZE, 1, self.side, self.side, 3)
+        self._images = tf.constant(generator.integers(0, 256, shape, np.uint8))
+        self._encode = tf.function(
+            lambda images: tf.cast(model(images, training=False)["pooled"], tf.float32),
+            autograph=False,
+        )
+        self.width = int(self._encode(self._images).shape[1])
+
+    def run(self, batches: int) -> None:
+        """Encodes so many batches and notes the speed."""
+        started = time.perf_counter()
+        for _ in range(batches):
+            features = self._encode(self._images)
+        features.numpy()  # waits for the last
+        elapsed = time.perf_counter() - started
+        self.images_per_second.append(batches * BATCH_SIZE / elapsed)
+
+
+def cached_images_per_second(folder: Path, images: int, width: int) -> float:
+    """Measures how fast features are read from the cache.
+
+    Args:
+        folder: For the cache, on the disk that is measured.
+        images: How many.
+        width: Of their features.
+    """
+    cache = FeatureCache(folder)
+    key = FeatureKey("made up", "pooled", str(width), 1, "float32", str(images))
+    cache.store(key, np.random.default_rng(0).random((images, width), np.float32))
+    started = time.perf_counter()
+    cache.load(key)
+    return images / (time.perf_counter() - started)

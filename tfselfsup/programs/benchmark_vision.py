@@ -1,0 +1,86 @@
+"""What `bin/benchmark` measures of classifiers: encoders, and probes that diverge."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from tfselfsup.config import ClassifierExperiment, EncoderConfig, ImageDataConfig
+
+PRECISIONS = ("float32", "mixed_bfloat16")
+CACHED_IMAGES = 8000
+
+
+def measure_encoders(parsed) -> list[dict]:
+    """Measures every trunk for photographs in both precisions.
+
+    Returns:
+        A row for each: images/s, and those of the cache.
+    """
+    import numpy as np
+
+    from tfselfsup.benchmarks import encoders as measured
+    from tfselfsup.models import encoders, trunks
+
+    photographic = {name: trunk for name, trunk in trunks.TRUNKS.items() if trunk.channels == 3}
+    cases = [
+        measured.EncoderCase(
+            lambda name=name, trunk=trunk, precision=precision: encoders.encoder(
+                (1, trunk.side, trunk.side, 3), name, precision=precision
+            ),
+            precision,
+        )
+        for name, trunk in photographic.items()
+        for precision in PRECISIONS
+    ]
+    for _ in range(parsed.intervals):
+        for case in cases:
+            case.run(parsed.batches)
+    rows = []
+    for case in cases:
+        with tempfile.TemporaryDirectory() as folder:
+            cached = measured.cached_images_per_second(Path(folder), CACHED_IMAGES, case.width)
+        speed = np.median(case.images_per_second)
+        rows.append(
+            {
+                "trunk": case.name,
+                "side, pixels": case.side,
+                "precision": case.precision,
+                "images/s": f"{speed:.1f}",
+                "from, to": f"{min(case.images_per_second):.1f}, {max(case.images_per_second):.1f}",
+                "from the cache, images/s": f"{cached:,.0f}",
+                "gain": f"{cached / speed:,.0f}",
+            }
+        )
+    return rows
+
+
+def measure_probes(parsed) -> list[dict]:
+    """Counts over seeds and scales of the features how often a probe diverges or learns nothing.
+
+    Returns:
+        A row for each probe and scale.
+    """
+    from tfselfsup.programs import classifier_parts as parts
+    from tfselfsup.programs import trained_classifier
+    from tfselfsup.vision import divergence
+    from tfselfsup.vision.linear_probes import Adam, Lbfgs
+
+    experiment = ClassifierExperiment(
+        cache=parsed.cache,
+        data=ImageDataConfig(path=parsed.data),
+        encoder=EncoderConfig(trunk=parsed.trunk, weights=parsed.weights),
+    )
+    data = parts.open_data(experiment.data)
+    features = trained_classifier.features_of_all(
+        experiment, parts.make_encoder(experiment, data), data
+    )
+    split = experiment.data
+    runs = divergence.experiment(
+        features,
+        data.index["label"].to_numpy(int),
+        lambda seed: data.parts(split.split, split.fractions, seed, split.balance),
+        {"lbfgs": Lbfgs(), "adam": Adam()},
+        range(parsed.seeds),
+    )
+    return divergence.summary(runs).round(3).to_dict("records")
