@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 import sys
+import warnings
 
 
 def main() -> None:
@@ -33,6 +34,7 @@ def run(name: str) -> None:
     if sys.version_info[:2] != (3, 11):
         # TF-Agents' last release needs TensorFlow 2.15, whose wheels end at Python 3.11.
         _fail(f"expected Python 3.11, got {sys.version.split()[0]}; see README.md")
+    warnings.showwarning = _show_warning
     try:
         importlib.import_module(f"tfselfsup.programs.{name}").main()
     except ModuleNotFoundError as error:
@@ -41,6 +43,12 @@ def run(name: str) -> None:
         _fail(f"the package '{error.name}' is not installed; see README.md for the installation")
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+def _show_warning(message, category, filename, line, file=None, source=None) -> None:
+    """Shows a warning as one line, without the line of code it is from."""
+    del category, filename, line, source
+    print(f"warning: {' '.join(str(message).split())}", file=file or sys.stderr)
 
 
 def _fail(message: str) -> None:

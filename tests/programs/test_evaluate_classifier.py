@@ -28,8 +28,10 @@ def test_a_report_accepts_what_is_written(train):
 
 
 def test_the_validation_part_is_another_part(train):
-    run = train(data__split="random")  # the hard one has one photograph in it
-    test, validation = score(run), score(run, "--part", "validation")
+    run = train(data__fractions="[0.5, 0.25, 0.25]")
+    test = score(run)
+    assert score(run, "--part", "validation") == test  # which stays as it was
+    validation = json.loads((run.path / "evaluation_validation.json").read_text())
     assert (test["part"], validation["part"]) == ("test", "validation")
     assert test["examples"] != validation["examples"]
     # The temperature was fitted there: no other has a lower loss.
@@ -65,6 +67,7 @@ def test_robustness_begins_with_the_images_as_they_are(train):
     evaluation = score(run, "--robustness")
     table = pd.read_csv(run.path / "robustness.csv")
     assert set(table["corruption"]) == {"jpeg", "rescaling", "blur", "noise"}
+    assert set(table["data_set"]) == {"splices"} and set(table["checkpoint"]) == {"only"}
     clean = table[(table["corruption"] != "jpeg")].groupby("corruption", sort=False).first()
     np.testing.assert_allclose(clean["accuracy"], evaluation["accuracy"], atol=1e-9)
     np.testing.assert_allclose(clean["auc"], evaluation["auc"], atol=1e-6)
@@ -83,6 +86,8 @@ def test_fewer_resamples_change_the_intervals_only(train):
         (("--resamples", "0"), "resamples"),
         (("--data", "nowhere"), "bin/prepare_faces"),
         (("--checkpoint", "first"), "best"),
+        (("--checkpoint", "last"), "but one"),
+        (("--data", "other", "--part", "validation"), "both"),
     ],
 )
 def test_a_mistake_is_one_line(train, capsys, arguments, expected):

@@ -1,14 +1,18 @@
 import json
+import shutil
 
 import h5py
 import numpy as np
 import pytest
 
 from tfselfsup import command_line
-from tfselfsup.config import ClassifierExperiment
+from tfselfsup.config import ClassifierExperiment, ImageDataConfig
 from tfselfsup.datasets import forged_faces, splices
+from tfselfsup.datasets.splits import PARTS
+from tfselfsup.models import trunks
 from tfselfsup.programs import classifier_parts as parts
 from tfselfsup.programs import evaluate_classifier, trained_classifier
+from tfselfsup.programs.classifier_encoders import HUB_ENCODERS, make_encoder
 from tfselfsup.vision import probe_files
 
 pytestmark = pytest.mark.usefixtures("one_tensorflow")
@@ -43,7 +47,8 @@ def test_a_probe_is_trained_and_scored(train, capsys, solver):
     evaluation = score(run)
     assert evaluation["kind"] == "classifier" and evaluation["model"] == "two_layer_cnn"
     assert evaluation["weights"] == "random" and evaluation["stand_in"] is False
-    assert evaluation["task"] is None and evaluation["protocol"]["solver"] == solver
+    assert evaluation["task"] is None and evaluation["protocol"]["checkpoint"] == "only"
+    assert evaluation["protocol"].get("probe.solver", "lbfgs") == solver
     assert evaluation["split"] == "hard" and evaluation["part"] == "test"
     assert evaluation["temperature"] == run.temperature("only")
     assert evaluation["auc_low"] <= evaluation["auc"] <= evaluation["auc_high"]
@@ -64,7 +69,7 @@ def test_a_probe_is_trained_and_scored(train, capsys, solver):
 def test_a_linear_probe_is_a_layer_on_the_trunk(train):
     classifier, data, test = loaded(run := train())
     experiment = run.experiment(ClassifierExperiment)
-    network = parts.make_network(experiment, parts.make_encoder(experiment, data), 2, {})
+    network = parts.make_network(experiment, make_encoder(experiment, data), 2, {})
     probe = probe_files.load(run.chosen_checkpoint("last"))
     network.get_layer("label").set_weights([probe.kernel, probe.bias])
     (batch,) = data.images(test, side=16, batch_size=1000).as_numpy_iterator()
@@ -162,6 +167,65 @@ def test_a_part_of_one_class_is_an_error(train, tmp_path, capsys):
     assert "class" in message
 
 
+def test_a_part_of_one_class_is_an_error_before_anything_is_trained(train, faces, tmp_path, capsys):
+    # Two photographs: one of them cannot give a validation part of both classes by source.
+    message = refused(
+        lambda: train(
+            mode="fine_tune", data__balance="false", data__fractions="[0.98, 0.001, 0.019]",
+            data__split="random", **_double(ENDED),
+        ),
+        capsys,
+    )  # fmt: skip
+    assert "validation part" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_tasks_beside_a_probe_are_refused(train, capsys):
+    assert "fine_tune" in refused(lambda: train(training__tasks=ROTATION), capsys)
+
+
+def test_data_that_changed_are_refused(train, faces, tmp_path, capsys):
+    folder = tmp_path / "faces"
+    shutil.copytree(faces, folder)
+    run = train(data__path=folder)
+    score(run)
+    shutil.rmtree(folder)
+    splices.write(folder, count=120, side=32, seed=0)
+    forged_faces.build(folder)
+    assert "other data" in refused(lambda: score(run), capsys)
+    assert "other data" in refused(lambda: train(data__path=folder), capsys)
+
+
+def test_weights_that_changed_are_refused(train, tmp_path, capsys):
+    before = train("before", mode="pretrain", training__tasks=ROTATION, **_double(ENDED))
+    run = train("probe", encoder__weights=before.path)
+    score(run)
+    other = train("other", mode="pretrain", training__tasks=ROTATION, seed=1, **_double(ENDED))
+    shutil.copy(other.trunk_weights, before.trunk_weights)
+    assert "other encoder" in refused(lambda: score(run), capsys)
+
+
+def test_a_trained_network_needs_the_weights_it_began_with_no_longer(train, tmp_path):
+    before = train("before", mode="pretrain", training__tasks=ROTATION, **_double(ENDED))
+    run = train(mode="fine_tune", encoder__weights=before.path, **_double(ENDED))
+    shutil.rmtree(before.path)
+    evaluation = score(run)
+    assert evaluation["weights"] == "rotation"
+    assert evaluation["protocol"]["pretraining_epochs"] == 1
+    assert evaluation["protocol"]["pretrained_on_other_data"] is False
+
+
+def test_the_validation_part_shares_no_source_with_the_training_part(faces):
+    experiment = ClassifierExperiment(data=ImageDataConfig(path=str(faces), split="random"))
+    data = parts.open_data(experiment.data)
+    part = parts.make_parts(experiment, data)
+    learnt, validation = (set(data.index["source_id"][part == name]) for name in PARTS[:2])
+    assert learnt and validation and not learnt & validation
+    # What is for the test is as the split says.
+    plain = data.parts("random", experiment.data.fractions, experiment.seed, True)
+    np.testing.assert_array_equal(part == "test", plain == "test")
+
+
 def test_other_settings_need_another_folder(train, capsys):
     train()
     message = refused(lambda: train(encoder__side=20), capsys)
@@ -195,7 +259,7 @@ def test_named_experiments_are_those_of_the_study():
     for experiment in named.values():
         assert isinstance(experiment, ClassifierExperiment)
         trunk = experiment.encoder.trunk
-        assert trunk in parts.HUB_ENCODERS or trunk in parts.trunks.TRUNKS
+        assert trunk in HUB_ENCODERS or trunk in trunks.TRUNKS
 
 
 def _double(settings):

@@ -16,7 +16,7 @@ SIDE = 4
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, SIDE, SIDE, 3), np.uint8)
 # What the encoder below makes of them.
 MEANS = IMAGES.mean(axis=(1, 2)) / 255
-KEY = FeatureKey("mean", "pooled", "w0", SIDE, "float32", "d0")
+KEY = FeatureKey("mean", "pooled", "w0", "a0", SIDE, "float32", "d0")
 
 
 def encoder(side=SIDE, policy="float32", scale=1 / 255):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.vision.training_cases import batches, images, model, network, values
 from tfselfsup.config import TrainingConfig
@@ -40,6 +41,7 @@ def train(path, *callbacks, made=None, settings=SETTINGS, seed=3, validation=VAL
         settings,
         run,
         callbacks,
+        hyper_parameters={"learning_rate": settings.learning_rate},
     )
     return run, made
 
@@ -146,10 +148,31 @@ def test_tensorboard_gets_the_same_numbers(finished):
         (value.tag, event.step): float(tf.make_ndarray(value.tensor))
         for event in tf.compat.v1.train.summary_iterator(str(events))
         for value in event.summary.value
+        if value.metadata.plugin_data.plugin_name == "scalars"
     }
     for row in run.metrics():
         for name, value in row.items():
             assert seen[name, int(row["epoch"])] == pytest.approx(float(value), rel=1e-5), name
+
+
+def test_tensorboard_gets_the_settings_once_and_other_summaries_after_each_epoch(tmp_path):
+    settings = TrainingConfig(epochs=3)
+    steps = []
+
+    def summary():
+        steps.append(int(tf.summary.experimental.get_step()))
+        tf.summary.scalar("more", len(steps))
+
+    run = RunDirectory(tmp_path)
+    data = batches(*TRAINING)
+    training.train(
+        model(None), lambda epoch: data, None, settings, run,
+        hyper_parameters={"seed": 5}, summaries=[summary],
+    )  # fmt: skip
+    assert steps == [1, 2, 3]
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert [event.step for event in events.Tensors("more")] == steps
+    assert len(events.Tensors("_hparams_/session_start_info")) == 1
 
 
 def test_the_last_and_the_best_checkpoint_are_kept(finished):
@@ -253,9 +276,8 @@ def test_a_damaged_checkpoint_is_refused(finished, tmp_path):
 )
 def test_the_number_of_batches_must_be_known(data, found, tmp_path):
     with pytest.raises(ValueError) as error:
-        training.train(
-            model(None), lambda epoch: data(), None, SETTINGS, RunDirectory(tmp_path / "run")
-        )
+        run = RunDirectory(tmp_path / "run")
+        training.train(model(None), lambda epoch: data(), None, SETTINGS, run, hyper_parameters={})
     one_line(error, f"got {found}", "assert_cardinality")
 
 

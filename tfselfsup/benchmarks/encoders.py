@@ -63,7 +63,7 @@ def cached_images_per_second(folder: Path, images: int, width: int) -> float:
         width: Of their features.
     """
     cache = FeatureCache(folder)
-    key = FeatureKey("made up", "pooled", str(width), 1, "float32", str(images))
+    key = FeatureKey("made up", "pooled", str(width), "", 1, "float32", str(images))
     cache.store(key, np.random.default_rng(0).random((images, width), np.float32))
     started = time.perf_counter()
     cache.load(key)

@@ -74,7 +74,9 @@ class ProbeConfig:
     """
 
     solver: Literal["lbfgs", "adam", "knn"] = "lbfgs"
-    strengths: tuple[PositiveFloat, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+    strengths: tuple[PositiveFloat, ...] = (
+        1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0
+    )  # fmt: skip
     learning_rate: PositiveFloat = 1e-4
     batch_size: PositiveInt = 32
     epochs: PositiveInt = 10

@@ -5,6 +5,7 @@ HELPERS = (
     "agent_parts",
     "benchmark_case",
     "benchmark_vision",
+    "classifier_encoders",
     "classifier_parts",
     "startup",
     "trained_classifier",

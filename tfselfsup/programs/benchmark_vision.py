@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from tfselfsup.config import ClassifierExperiment, EncoderConfig, ImageDataConfig
+from tfselfsup.config import ClassifierExperiment, EncoderConfig, ImageDataConfig, ProbeConfig
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 CACHED_IMAGES = 8000
@@ -61,10 +61,9 @@ def measure_probes(parsed) -> list[dict]:
     Returns:
         A row for each probe and scale.
     """
+    from tfselfsup.programs import classifier_encoders, trained_classifier
     from tfselfsup.programs import classifier_parts as parts
-    from tfselfsup.programs import trained_classifier
     from tfselfsup.vision import divergence
-    from tfselfsup.vision.linear_probes import Adam, Lbfgs
 
     experiment = ClassifierExperiment(
         cache=parsed.cache,
@@ -73,14 +72,14 @@ def measure_probes(parsed) -> list[dict]:
     )
     data = parts.open_data(experiment.data)
     features = trained_classifier.features_of_all(
-        experiment, parts.make_encoder(experiment, data), data
+        experiment, classifier_encoders.make_encoder(experiment, data), data
     )
     split = experiment.data
     runs = divergence.experiment(
         features,
         data.index["label"].to_numpy(int),
         lambda seed: data.parts(split.split, split.fractions, seed, split.balance),
-        {"lbfgs": Lbfgs(), "adam": Adam()},
+        {solver: parts.make_probe(ProbeConfig(solver)) for solver in ("lbfgs", "adam", "knn")},
         range(parsed.seeds),
     )
     return divergence.summary(runs).round(3).to_dict("records")

@@ -1,11 +1,9 @@
-"""Assembles the parts of a classifier's experiment from its configuration."""
+"""Assembles the parts of a classifier's experiment, all but its trunk, from its configuration."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,61 +15,16 @@ from tfselfsup.datasets.augmentation import Augmentation
 from tfselfsup.datasets.digits import DigitData
 from tfselfsup.datasets.labelled_images import LabelledImages
 from tfselfsup.datasets.loading import FaceData
-from tfselfsup.models import encoders, heads, hub_encoders, hub_stand_in, trunks, weights
+from tfselfsup.models import heads
 from tfselfsup.models.multi_head import multi_head
-from tfselfsup.runs import RunDirectory
-from tfselfsup.vision import features
-from tfselfsup.vision.linear_probes import Adam, Lbfgs
+from tfselfsup.programs.classifier_encoders import HUB_ENCODERS, Encoder, pretraining, seeds
+from tfselfsup.vision.linear_probes import Adam, Lbfgs, LinearProbe
 from tfselfsup.vision.neighbour_probe import NearestNeighbours
 from tfselfsup.vision.probe import FittedProbe, Probe
 from tfselfsup.vision.training import shuffle_seed
 from tfselfsup.vision.training_model import LABEL, MultiTaskModel, frames_and_labels
 
 DATA = {"faces": FaceData, "digits": DigitData}
-
-# What `weights: imagenet` means for the encoders that are TF-Hub modules; any other module goes by
-# the name `tfhub`, with its handle or folder as weights.
-HUB_ENCODERS = {
-    "bigbigan_resnet50": "https://tfhub.dev/deepmind/bigbigan-resnet50/1",
-    "bigbigan_revnet50x4": "https://tfhub.dev/deepmind/bigbigan-revnet50x4/1",
-    "tfhub": None,
-}
-HUB_FEATURE = "avepool_feat"
-TRUNK_FEATURE = "pooled"
-STAND_IN = "stand_in"
-
-
-class Encoder(NamedTuple):
-    """A trunk with its weights.
-
-    Attributes:
-        model: From frames uint8 [B, 1, side, side, C] to a dict of features.
-        reads: Which of these the class head reads.
-        key: What its features depend on, all but the data.
-        weights: What its weights are called in tables: `random`, `imagenet` or where they are from.
-        is_stand_in: Whether they only stand in for published ones that are out of reach.
-    """
-
-    model: tf.keras.Model
-    reads: str
-    key: features.FeatureKey
-    weights: str
-    is_stand_in: bool
-
-    @property
-    def side(self) -> int:
-        """Height and width of the images, in pixels."""
-        return self.key.side
-
-
-def seeds(seed: int) -> dict[str, int]:
-    """Derives independent seeds for what is random in a run from the run's own seed.
-
-    The split has the run's seed itself, so that `bin/prepare_faces --seed` audits the same one.
-    """
-    names = ("weights", "order", "tasks", "probe", "bootstrap")
-    states = np.random.SeedSequence(seed).generate_state(len(names)) >> 2  # below 2**30
-    return {name: int(state) for name, state in zip(names, states, strict=True)}
 
 
 def open_data(settings: ImageDataConfig) -> LabelledImages:
@@ -82,8 +35,12 @@ def open_data(settings: ImageDataConfig) -> LabelledImages:
 def make_parts(experiment: ClassifierExperiment, data: LabelledImages) -> np.ndarray:
     """Returns the part of every example, str [N].
 
+    Whatever keeps the test part apart, the rest is divided by source: what the regularisation, the
+    temperature and the best epoch are chosen on shares no source with what is learnt from.
+
     Raises:
-        ValueError: If there is no validation part, or as the split says.
+        ValueError: If there is no validation part, if a part has one class only, or as the split
+            says.
     """
     settings = experiment.data
     if not settings.fractions[1] > 0:
@@ -91,101 +48,45 @@ def make_parts(experiment: ClassifierExperiment, data: LabelledImages) -> np.nda
             f"expected a validation part, got data.fractions {list(settings.fractions)}; "
             "the regularisation and the temperature are chosen on it"
         )
-    return data.parts(settings.split, settings.fractions, experiment.seed, settings.balance)
+    part = data.parts(settings.split, settings.fractions, experiment.seed, settings.balance)
+    if settings.split in ("random", "video"):
+        _divide_by_source(experiment, data, part)
+    labels = data.index["label"].to_numpy(int)
+    for name in splits.PARTS:
+        if len(np.unique(labels[part == name])) < 2:
+            raise ValueError(
+                f"expected two classes or more in the {name} part, got "
+                f"{np.count_nonzero(part == name)} examples of one; choose another split or other "
+                "fractions"
+            )
+    return part
 
 
-def make_encoder(experiment: ClassifierExperiment, data: LabelledImages) -> Encoder:
-    """Builds the trunk, with random weights that depend on the experiment's seed only."""
-    tf.keras.utils.set_random_seed(seeds(experiment.seed)["weights"])
-    is_module = experiment.encoder.trunk in HUB_ENCODERS
-    return (_module_encoder if is_module else _trunk_encoder)(experiment, data)
-
-
-def _trunk_encoder(experiment: ClassifierExperiment, data: LabelledImages) -> Encoder:
-    settings = experiment.encoder
-    if settings.trunk not in trunks.TRUNKS:
-        raise ValueError(
-            f"expected encoder.trunk among {', '.join([*trunks.TRUNKS, *HUB_ENCODERS])}, "
-            f"got '{settings.trunk}'"
-        )
-    side = settings.side or trunks.get(settings.trunk).side
-    pretrained = Path(settings.weights, "config.yaml").is_file()
-    file, name = (_pretrained if pretrained else _published)(experiment)
-    model = encoders.encoder(
-        (1, side, side, data.channels), settings.trunk, file, settings.precision
+def _divide_by_source(
+    experiment: ClassifierExperiment, data: LabelledImages, part: np.ndarray
+) -> None:
+    """Divides what is not for the test into training and validation again, by source."""
+    settings, (train, validation, test) = experiment.data, splits.PARTS
+    (rest,) = np.nonzero(np.isin(part, (train, validation)))
+    share = settings.fractions[1] / (settings.fractions[0] + settings.fractions[1])
+    divided = splits.assign(
+        data.index.iloc[rest], "hard", (1 - share, 0.0, share), experiment.seed, settings.balance
     )
-    reads = settings.feature or TRUNK_FEATURE
-    if len(model.output_shape.get(reads, ())) != 2:
-        vectors = [key for key, shape in model.output_shape.items() if len(shape) == 2]
-        raise ValueError(
-            f"expected encoder.feature among {', '.join(vectors)} for trunk '{settings.trunk}', "
-            f"got '{reads}'"
-        )
-    content = weights.content_hash(model)
-    key = features.FeatureKey(settings.trunk, reads, content, side, settings.precision, data="")
-    return Encoder(model, reads, key, name, is_stand_in=False)
+    part[rest] = np.where(divided == test, validation, divided)
 
 
-def _published(experiment: ClassifierExperiment) -> tuple[Path | None, str]:
-    """Finds a file of weights, and what to call it."""
-    settings = experiment.encoder
-    file = weights.resolve(settings.trunk, settings.weights)
-    is_word = settings.weights in ("random", "imagenet")
-    return file, settings.weights if is_word else Path(settings.weights).stem
-
-
-def _pretrained(experiment: ClassifierExperiment) -> tuple[Path, str]:
-    """Finds the trunk of a pre-training here, and names it by its tasks."""
-    run = RunDirectory.existing(experiment.encoder.weights)
-    before = run.experiment(ClassifierExperiment)
-    if before.mode != "pretrain" or before.encoder.trunk != experiment.encoder.trunk:
-        raise ValueError(
-            f"expected the run of a pre-training of '{experiment.encoder.trunk}' as "
-            f"encoder.weights, got {run.path}, a {before.mode} of '{before.encoder.trunk}'"
-        )
-    if (before.data, before.seed) != (experiment.data, experiment.seed):
-        print(
-            f"warning: {run.path} learnt from other data, another split or another seed: it may "
-            "have seen images of this run's test part, without their labels",
-            file=sys.stderr,
-        )
-    return run.trunk_weights, "+".join(task.name for task in before.training.tasks)
-
-
-def _module_encoder(experiment: ClassifierExperiment, data: LabelledImages) -> Encoder:
-    settings = experiment.encoder
-    if settings.precision != "float32":
-        raise ValueError(
-            f"expected encoder.precision float32 for '{settings.trunk}', a TF-Hub module, got "
-            f"{settings.precision}"
-        )
-    directory, name = _module(experiment)
-    side, reads = settings.side or hub_encoders.SIDE, settings.feature or HUB_FEATURE
-    model = hub_encoders.encoder((1, side, side, data.channels), directory, reads)
-    content = hub_encoders.content_hash(directory)
-    # The module's output goes by another name in the model.
-    named = f"{settings.trunk} {reads}"
-    key = features.FeatureKey(named, TRUNK_FEATURE, content, side, "float32", data="")
-    return Encoder(model, TRUNK_FEATURE, key, name, hub_stand_in.is_stand_in(directory))
-
-
-def _module(experiment: ClassifierExperiment) -> tuple[Path, str]:
-    """Finds the folder of a TF-Hub module, and what to call its weights."""
-    settings, handle = experiment.encoder, HUB_ENCODERS[experiment.encoder.trunk]
-    if settings.weights == STAND_IN:
-        folder = Path(experiment.cache) / STAND_IN
-        hub_stand_in.write_stand_in(folder)
-        return folder, STAND_IN
-    if settings.weights == "random" or (settings.weights == "imagenet" and handle is None):
-        raise ValueError(
-            f"expected the handle or the folder of a TF-Hub module as encoder.weights of "
-            f"'{settings.trunk}', or {STAND_IN} to try things, got '{settings.weights}'"
-        )
-    given = handle if settings.weights == "imagenet" else settings.weights
-    directory = hub_encoders.resolve(given)
-    # A folder in the place of a published handle holds what was downloaded from there.
-    published = handle is not None and not hub_stand_in.is_stand_in(directory)
-    return directory, "imagenet" if published else Path(given).name
+def inputs(
+    experiment: ClassifierExperiment, encoder: Encoder, data: LabelledImages
+) -> dict[str, Any]:
+    """Lists what a run is made from, which config.yaml names only by paths."""
+    return {
+        "data": data.fingerprint(),
+        "data_set": data_set_name(data),
+        "encoder": encoder.key.weights_hash,
+        "weights": encoder.weights,
+        "stand_in": encoder.is_stand_in,
+        **pretraining(experiment, data),
+    }
 
 
 def make_probe(settings: ProbeConfig) -> Probe:
@@ -233,6 +134,15 @@ def make_network(
         },
         experiment.encoder.precision,
     )
+
+
+def with_probe(
+    experiment: ClassifierExperiment, encoder: Encoder, fitted: LinearProbe
+) -> tf.keras.Model:
+    """Puts a fitted linear probe on its trunk: an ordinary network with one Dense layer."""
+    network = make_network(experiment, encoder, len(fitted.bias), {})
+    network.get_layer(LABEL).set_weights([fitted.kernel, fitted.bias])
+    return network
 
 
 def make_model(

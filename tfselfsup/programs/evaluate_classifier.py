@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from jsonargparse.typing import PositiveInt
 
 from tfselfsup.command_line import ExperimentParser
 from tfselfsup.config import ClassifierExperiment
+from tfselfsup.config.flattened import flattened
 from tfselfsup.programs.startup import import_quietly, start_tensorflow, user_mistakes
 from tfselfsup.runs import RunDirectory
 
@@ -32,7 +34,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("run_dir", help="folder of the run")
     parser.add_argument("--config", action="config", help="YAML file with the options below")
     parser.add_argument(
-        "--part", choices=["validation", "test"], default="test", help="of the run's own split"
+        "--part",
+        choices=["validation", "test"],
+        help="of the run's own split, test by default; another one writes evaluation_PART.json",
     )
     parser.add_argument(
         "--data",
@@ -55,6 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
     with user_mistakes():
         run = RunDirectory.existing(parsed.run_dir)
         experiment = run.experiment(ClassifierExperiment)
+        _check(experiment, parsed)
     chosen = {
         name: parsed[name] for name in ("checkpoint", "resamples") if parsed[name] is not None
     }
@@ -64,7 +69,17 @@ def main(arguments: list[str] | None = None) -> None:
     start_tensorflow(experiment.runtime)
     import_quietly("tensorflow_datasets")
     with user_mistakes():
-        evaluate(experiment, run, parsed.part, parsed.data, parsed.robustness)
+        evaluate(experiment, run, parsed.part or "test", parsed.data, parsed.robustness)
+
+
+def _check(experiment: ClassifierExperiment, parsed) -> None:
+    """Refuses options that would have no effect."""
+    if parsed.data is not None and parsed.part is not None:
+        raise ValueError("expected --part or --data, got both: other data are scored as a whole")
+    if parsed.checkpoint is not None and experiment.mode == "probe":
+        raise ValueError("expected no --checkpoint, got one: a probe has but one")
+    if parsed.robustness and experiment.data.kind == "digits":
+        raise ValueError("expected photographs for --robustness, got digits")
 
 
 def evaluate(
@@ -91,22 +106,20 @@ def evaluate(
     """
     from tfselfsup.programs import classifier_parts as parts
     from tfselfsup.programs import trained_classifier
+    from tfselfsup.programs.classifier_encoders import seeds
     from tfselfsup.vision import evaluation
 
     own = data = parts.open_data(experiment.data)
-    chosen = parts.make_parts(experiment, own) == part
+    run.bind({"data": own.fingerprint()})
+    chosen, ending = parts.make_parts(experiment, own) == part, {"test": ""}.get(part, f"_{part}")
     if other_data is not None:
         data = parts.open_data(dataclasses.replace(experiment.data, path=other_data))
-        part, chosen = "all", ~_is_learnt(experiment, own, data)
+        part, ending = "all", f"_on_{parts.data_set_name(data)}"
+        chosen = ~_is_learnt(experiment, own, data)
         print(f"{(~chosen).sum()} of {len(data)} images are left out: they were learnt from")
-    if data.label_names != own.label_names or data.channels != own.channels:
-        raise ValueError(
-            f"expected images of the classes {', '.join(own.label_names)}, got {other_data} with "
-            f"{', '.join(data.label_names)}; choose data of the same kind"
-        )
     if note := parts.coinciding_splits(experiment, own):
         print(note, file=sys.stderr)
-    classifier = trained_classifier.load(experiment, run, data)
+    classifier = trained_classifier.load(experiment, run, own)
     temperature = run.temperature(classifier.checkpoint)
     rows = data.index[chosen]
     measured = evaluation.evaluate(
@@ -115,72 +128,101 @@ def evaluate(
         temperature,
         rows,
         experiment.scoring.resamples,
-        parts.seeds(experiment.seed)["bootstrap"],
+        seeds(experiment.seed)["bootstrap"],
     )
-    described = _described(experiment, classifier, parts.data_set_name(data), part)
-    written = {**described, **measured}
-    path = run.write_evaluation(written, on=written["data_set"] if other_data else None)
+    written = {**_described(experiment, run, classifier, data, part), **measured}
+    path = run.write_evaluation(written, ending)
     _print(written)
     print(path)
     if robustness:
-        table = _robustness(classifier, data, chosen, temperature)
+        described = {name: written[name] for name in ("data_set", "part", "stand_in")}
+        described["checkpoint"] = classifier.checkpoint
+        table = _robustness(classifier, data, chosen, temperature).assign(**described)
         print(table.to_markdown(index=False, floatfmt=".3f"))
-        print(run.write_table("robustness", table.to_csv(index=False)))
+        print(run.write_robustness(table.to_csv(index=False), ending))
     return written
 
 
 def _is_learnt(experiment: ClassifierExperiment, own: LabelledImages, other: LabelledImages):
-    """Tells which images of another data set the classifier knows, or others of their source."""
+    """Tells which images of another data set the classifier knows, or others of their people."""
     import numpy as np
+    import pandas as pd
 
     from tfselfsup.datasets import splits
     from tfselfsup.programs import classifier_parts as parts
 
-    learnt = own.index[np.isin(parts.make_parts(experiment, own), ("train", "validation"))]
-    known = np.zeros(len(other), bool)
-    for columns in (splits.SOURCE, splits.IMAGE):
-        keys = set(learnt[columns].itertuples(index=False, name=None))
-        found = other.index[columns].itertuples(index=False, name=None)
-        known |= np.fromiter((key in keys for key in found), bool, len(other))
-    return known
+    learnt = np.isin(parts.make_parts(experiment, own), ("train", "validation"))
+    # A group is what the hard split would keep on one side: sources, donors and identical images.
+    together = pd.concat([own.index[learnt], other.index], ignore_index=True)
+    together["example_id"] = together.index.astype(str)
+    group = splits.groups(together, "hard")
+    known = set(other.index["source_id"]) & set(own.index["source_id"][learnt])
+    by_name = other.index["source_id"].isin(known).to_numpy()
+    is_known = np.isin(group[learnt.sum() :], group[: learnt.sum()])
+    if (doubtful := (by_name & ~is_known).sum()) > 0:
+        print(
+            f"warning: {doubtful} images have the source id of one that was learnt from, in a data "
+            "set of another name; if they are the same videos, they are no test",
+            file=sys.stderr,
+        )
+    return is_known
 
 
 def _described(
-    experiment: ClassifierExperiment, classifier: TrainedClassifier, data_set: str, part: str
+    experiment: ClassifierExperiment,
+    run: RunDirectory,
+    classifier: TrainedClassifier,
+    data: LabelledImages,
+    part: str,
 ) -> dict[str, Any]:
     from tfselfsup.programs import classifier_parts as parts
 
-    encoder, training = classifier.encoder, experiment.training
-    how = {
-        "probe": lambda: {"solver": experiment.probe.solver},
-        "fine_tune": lambda: {"checkpoint": classifier.checkpoint, "epochs": training.epochs},
-    }
+    inputs, encoder = run.inputs(), classifier.encoder
+    data_set = parts.data_set_name(data)
     return {
         "kind": "classifier",
         "model": experiment.encoder.trunk,
-        "weights": encoder.weights,
-        "stand_in": encoder.is_stand_in,
+        "weights": inputs["weights"],
+        "stand_in": inputs["stand_in"],
         "task": parts.task_names(experiment),
         "data_set": data_set,
+        **({"trained_on": inputs["data_set"]} if part == "all" else {}),
         "split": experiment.data.split,
         "part": part,
         "seed": experiment.seed,
         "protocol": {
             "mode": experiment.mode,
-            **how[experiment.mode](),
+            "checkpoint": classifier.checkpoint,
             "side": encoder.side,
             "precision": encoder.key.precision,
-            "balanced": experiment.data.balance,
+            **{name: value for name, value in inputs.items() if name.startswith("pretrain")},
+            **_changed(experiment),
         },
     }
 
 
+def _changed(experiment: ClassifierExperiment) -> dict[str, Any]:
+    """Lists the settings that matter to the run and are not the defaults, by dotted name."""
+    matters = {"probe": "data|encoder|probe", "fine_tune": "data|encoder|training"}
+    told = "data.(path|kind|split)|encoder.(trunk|weights|side|precision)"
+    own, defaults = flattened(experiment), flattened(ClassifierExperiment())
+    return {
+        name: value
+        for name, value in own.items()
+        if re.match(matters[experiment.mode], name)
+        and not re.fullmatch(told, name)
+        and defaults.get(name) != value
+    }
+
+
 def _print(written: dict[str, Any]) -> None:
-    """Prints the scores with their intervals, of the crops and of the videos."""
-    stand_in = " (stand-in)" if written["stand_in"] else ""
+    """Prints the scores with their intervals, of the images and of the videos."""
+    from tfselfsup.programs.classifier_encoders import described
+
+    model = described(written["model"], written["weights"], written["stand_in"])
     task = f" with {written['task']}" if written["task"] else ""
     print(
-        f"{written['model']}, weights {written['weights']}{stand_in}{task}: {written['data_set']}, "
+        f"{model}{task}, {written['protocol']['checkpoint']} checkpoint: {written['data_set']}, "
         f"split {written['split']}, part {written['part']}, seed {written['seed']}"
     )
     parts = {"images": written}

@@ -24,6 +24,9 @@ NOISE = re.compile(
 )
 
 
+_DAMAGED = ("DataLossError", "InvalidArgumentError", "NotFoundError")
+
+
 def start_tensorflow(runtime: RuntimeConfig) -> None:
     """Imports TensorFlow and TF-Agents without their routine notices, and sets the threads.
 
@@ -110,8 +113,14 @@ def fail(message: object, status: int = 2) -> None:
 
 @contextmanager
 def user_mistakes() -> Iterator[None]:
-    """Reports a ValueError or a missing file as a user's mistake, without a traceback."""
+    """Reports a wrong value or a file that cannot be read in one line, without a traceback."""
     try:
         yield
     except (ValueError, OSError) as error:
         fail(error)
+    except Exception as error:
+        # TensorFlow has errors of its own for damaged records and images, and is not imported here.
+        if type(error).__name__ not in _DAMAGED:
+            raise
+        reason = str(error).splitlines()[0]
+        fail(f"expected files that can be read, got: {reason}; prepare them again")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfselfsup.command_line import built, experiment_parser
 from tfselfsup.config import ClassifierExperiment
+from tfselfsup.config.flattened import flattened
 from tfselfsup.programs.startup import (
     fail,
     import_quietly,
@@ -19,6 +19,10 @@ from tfselfsup.runs import RunDirectory
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from tfselfsup.vision.tensorboard_images import MisclassifiedImages
+
+SEARCHED = 512  # images of the validation part, for those that TensorBoard shows
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -45,13 +49,14 @@ def train(experiment: ClassifierExperiment, run: RunDirectory) -> None:
     start_tensorflow(experiment.runtime)
     import_quietly("tensorflow_datasets")
     warn_of_slow_precision(experiment.encoder.precision, "--encoder.precision")
+    from tfselfsup.vision.linear_probes import Diverged
     from tfselfsup.vision.training import InterruptedTraining
     from tfselfsup.vision.training_callbacks import NonFiniteLossError
 
     with user_mistakes(), run.training():
         try:
             _MODES[experiment.mode](experiment, run)
-        except NonFiniteLossError as error:
+        except (NonFiniteLossError, Diverged) as error:
             fail(error, status=1)
         except InterruptedTraining as error:
             fail(error, status=130)
@@ -61,42 +66,58 @@ def _fit_probe(experiment: ClassifierExperiment, run: RunDirectory) -> None:
     """Fits a classifier to the features of a frozen trunk."""
     from tfselfsup.programs import classifier_parts as parts
     from tfselfsup.programs import trained_classifier
+    from tfselfsup.programs.classifier_encoders import make_encoder
     from tfselfsup.runs import written_aside
     from tfselfsup.vision import probe_files
     from tfselfsup.vision.labelled_features import LabelledFeatures
 
+    if experiment.training.tasks:
+        raise ValueError(
+            "expected no training.tasks in mode probe, whose trunk learns nothing, got "
+            f"{experiment.training.tasks[0].name}; choose mode fine_tune or pretrain"
+        )
     data = parts.open_data(experiment.data)
     part = parts.make_parts(experiment, data)
-    encoder = parts.make_encoder(experiment, data)
-    method = parts.make_probe(experiment.probe)
-    run.start(experiment)
+    encoder = make_encoder(experiment, data)
     features = trained_classifier.features_of_all(experiment, encoder, data)
     labels = data.index["label"].to_numpy(int)
     training, validation = (
         LabelledFeatures(features[part == name], labels[part == name])
         for name in ("train", "validation")
     )
+    method = parts.make_probe(experiment.probe)
     probe = method.fit(training, validation, parts.seeds(experiment.seed)["probe"])
+    _start(experiment, run, parts.inputs(experiment, encoder, data))
     with written_aside(run.checkpoint(0)) as folder:
         folder.mkdir()
         probe_files.save(probe, folder)
     run.rewind_metrics(-1, "epoch")
     run.append_metrics({"epoch": 0, **parts.described_probe(probe)})
-    _calibrate(run, {"only": probe.logits(validation.features)}, validation.labels)
+    print(encoder.described)
+    scores = _calibrate(run, {"only": probe.logits(validation.features)}, validation.labels)
+    logits = probe.logits(features)
+    wrong = _misclassified(lambda batch: logits[batch["row"]], experiment, data, part, encoder.side)
+    _show_probe(experiment, run, scores["only"], wrong)
+
+
+def _start(experiment: ClassifierExperiment, run: RunDirectory, inputs: dict[str, Any]) -> None:
+    """Begins the run, or checks that it is the same one, made from the same."""
+    run.start(experiment)
+    run.bind(inputs)
 
 
 def _train_network(experiment: ClassifierExperiment, run: RunDirectory) -> None:
     """Trains the trunk and the class head end to end, with the tasks beside them."""
     from tfselfsup.programs import trained_classifier
+    from tfselfsup.vision import training_checkpoints
 
-    data, part, model = _fit(experiment, run)
+    data, part, encoder, network = _fit(experiment, run)
     chosen, logits = part == "validation", {}
     for checkpoint in ("last", "best"):
-        scoring = dataclasses.replace(experiment.scoring, checkpoint=checkpoint)
-        classifier = trained_classifier.load(
-            dataclasses.replace(experiment, scoring=scoring), run, data, model.network
-        )
+        training_checkpoints.load_weights(network, run.chosen_checkpoint(checkpoint))
+        classifier = trained_classifier.trained_network(experiment, encoder, network, checkpoint)
         logits[checkpoint] = classifier.logits(data, chosen)
+    print(encoder.described)
     _calibrate(run, logits, data.index["label"].to_numpy(int)[chosen])
 
 
@@ -105,26 +126,27 @@ def _pretrain_trunk(experiment: ClassifierExperiment, run: RunDirectory) -> None
     from tfselfsup.models import weights
     from tfselfsup.vision import training_checkpoints
 
-    _, _, model = _fit(experiment, run)
+    _, _, encoder, network = _fit(experiment, run)
     checkpoint = run.chosen_checkpoint(experiment.scoring.checkpoint)
-    training_checkpoints.load_weights(model.network, checkpoint)
-    tasks = {task.name for task in experiment.training.tasks}
-    trunk = [layer for layer in model.network.layers if layer.name not in tasks]
-    weights.save(trunk, run.trunk_weights)
+    training_checkpoints.load_weights(network, checkpoint)
+    weights.save(encoder.model.layers, run.trunk_weights)
     print(f"the trunk's weights: --encoder.weights {run.path}")
 
 
 def _fit(experiment: ClassifierExperiment, run: RunDirectory):
-    """Trains until the last epoch; returns the data, the part of each example and the model."""
+    """Trains until the last epoch; returns the data, their parts, the trunk and the network."""
     from tfselfsup.programs import classifier_parts as parts
+    from tfselfsup.programs.classifier_encoders import make_encoder
     from tfselfsup.vision import training
+    from tfselfsup.vision.tensorboard_images import answers_of
     from tfselfsup.vision.training_model import frames_and_labels
 
     data = parts.open_data(experiment.data)
     part = parts.make_parts(experiment, data)
-    encoder = parts.make_encoder(experiment, data)
+    encoder = make_encoder(experiment, data)
     model = parts.make_model(experiment, encoder, len(data.label_names))
-    run.start(experiment)
+    answer = answers_of(model.network)
+    _start(experiment, run, parts.inputs(experiment, encoder, data))
     training.train(
         model,
         lambda epoch: parts.training_batches(
@@ -139,17 +161,60 @@ def _fit(experiment: ClassifierExperiment, run: RunDirectory):
         ),
         experiment.training,
         run,
+        hyper_parameters=flattened(experiment),
+        # A pre-training knows no classes to be wrong about.
+        summaries=[_misclassified(answer, experiment, data, part, encoder.side)]
+        if model.num_classes
+        else [],
     )
-    return data, part, model
+    return data, part, encoder, model.network
 
 
-def _calibrate(run: RunDirectory, logits: dict[str, np.ndarray], labels: np.ndarray) -> None:
+def _misclassified(
+    answer: Callable, experiment: ClassifierExperiment, data, part: np.ndarray, side: int
+) -> MisclassifiedImages:
+    """Makes what shows mistakes in the validation part, or in the first images of a large one."""
+    import numpy as np
+
+    from tfselfsup.vision.tensorboard_images import MisclassifiedImages
+
+    searched = part == "validation"
+    searched &= np.cumsum(searched) <= SEARCHED
+    batches = data.images(searched, side=side, batch_size=experiment.scoring.batch_size)
+    return MisclassifiedImages(answer, batches, data.label_names)
+
+
+def _show_probe(
+    experiment: ClassifierExperiment,
+    run: RunDirectory,
+    scores: dict[str, float],
+    misclassified: MisclassifiedImages,
+) -> None:
+    """Writes to TensorBoard what is known of a probe, which has no epochs."""
+    import tensorflow as tf
+    from tensorboard.plugins.hparams import api as hparams
+
+    writer = tf.summary.create_file_writer(str(run.path))
+    with writer.as_default(step=0):
+        hparams.hparams(flattened(experiment))
+        for name, score in scores.items():
+            tf.summary.scalar(f"val_{name}", score)
+        misclassified()
+    writer.close()
+
+
+def _calibrate(
+    run: RunDirectory, logits: dict[str, np.ndarray], labels: np.ndarray
+) -> dict[str, dict[str, float]]:
     """Fits the temperatures to the validation part, and says how good the classifier is there.
 
     Args:
         run: The temperatures are written there.
         logits: Of the validation part, float [N, K], for each checkpoint.
         labels: The true classes, int [N].
+
+    Returns:
+        The scores of each checkpoint, on the validation part, by name.
     """
     from tfselfsup.vision import calibration, metrics
 
@@ -158,15 +223,16 @@ def _calibrate(run: RunDirectory, logits: dict[str, np.ndarray], labels: np.ndar
         for checkpoint, found in logits.items()
     }
     run.write_temperatures(temperatures)
+    scores = {}
     for checkpoint, temperature in temperatures.items():
-        scores = metrics.scores(labels, calibration.apply(logits[checkpoint], temperature))
-        shown = ", ".join(
-            f"{name} {scores[name]:.3f}"
-            for name in ("accuracy", "auc", "log_loss")
-            if name in scores
-        )
+        found = metrics.scores(labels, calibration.apply(logits[checkpoint], temperature))
+        scores[checkpoint] = {
+            name: found[name] for name in ("accuracy", "auc", "log_loss") if name in found
+        }
+        shown = ", ".join(f"{name} {score:.3f}" for name, score in scores[checkpoint].items())
         print(f"validation part, {checkpoint} checkpoint: {shown}, temperature {temperature:.2f}")
     print(f"score it with bin/evaluate_classifier {run.path}")
+    return scores
 
 
 _MODES: dict[str, Callable[[ClassifierExperiment, RunDirectory], None]] = {

@@ -159,6 +159,33 @@ class RunDirectory:
         for ending in ("", ".writing", ".replaced"):
             remove(self.path / f"replay{ending}")
 
+    def bind(self, inputs: dict[str, Any]) -> None:
+        """Writes inputs.json, what the run was made from, or checks that it is the same.
+
+        Args:
+            inputs: Hashes and names of the data and of the weights.
+
+        Raises:
+            ValueError: If the run was made from something else.
+        """
+        before = self.inputs() or inputs
+        for name, value in inputs.items():
+            if before.get(name) != value:
+                raise ValueError(
+                    f"{self.path} was made from other {name} than there is now: expected "
+                    f"{str(before.get(name))[:12]}, got {str(value)[:12]}; put it back as it was, "
+                    "or name another --run_dir"
+                )
+        self._write_json("inputs.json", before)
+
+    def inputs(self) -> dict[str, Any]:
+        """Reads inputs.json; empty if nothing was noted.
+
+        Raises:
+            ValueError: If it holds no JSON object.
+        """
+        return self._json_object("inputs.json", "name another --run_dir") or {}
+
     @property
     def trunk_weights(self) -> Path:
         """The file of the trunk's weights that a pre-training writes, for other runs to load."""
@@ -227,19 +254,18 @@ class RunDirectory:
             writer.writeheader()
             writer.writerows(rows)
 
-    def write_evaluation(self, evaluation: dict[str, Any], on: str | None = None) -> Path:
+    def write_evaluation(self, evaluation: dict[str, Any], ending: str = "") -> Path:
         """Writes evaluation.json and returns its path.
 
         Args:
             evaluation: The content.
-            on: Name of another data set than the run's own, which gets a file of its own.
+            ending: Of the file's name, for another part or data set than the run's own.
         """
-        ending = f"_on_{re.sub('[^A-Za-z0-9_.+-]', '_', on)}" if on else ""
-        return self._write_json(f"evaluation{ending}.json", evaluation)
+        return self._write_json(f"evaluation{_file_name(ending)}.json", evaluation)
 
-    def write_table(self, name: str, table: str) -> Path:
-        """Writes a table as NAME.csv and returns its path."""
-        path = self.path / f"{name}.csv"
+    def write_robustness(self, table: str, ending: str = "") -> Path:
+        """Writes robustness.csv, or with an ending as above, and returns its path."""
+        path = self.path / f"robustness{_file_name(ending)}.csv"
         with written_aside(path) as aside:
             aside.write_text(table)
         return path
@@ -250,16 +276,19 @@ class RunDirectory:
         Raises:
             ValueError: If the file does not hold a JSON object.
         """
-        path = self.path / "evaluation.json"
+        return self._json_object("evaluation.json", "score the run again")
+
+    def _json_object(self, name: str, remedy: str) -> dict[str, Any] | None:
+        path = self.path / name
         if not path.exists():
             return None
         try:
-            evaluation = json.loads(path.read_text())
+            content = json.loads(path.read_text())
         except ValueError:
-            evaluation = None
-        if not isinstance(evaluation, dict):
-            raise ValueError(f"expected a JSON object in {path}; score the run again")
-        return evaluation
+            content = None
+        if not isinstance(content, dict):
+            raise ValueError(f"expected a JSON object in {path}; {remedy}")
+        return content
 
     def _write_json(self, name: str, content: dict[str, Any]) -> Path:
         path = self.path / name
@@ -274,3 +303,7 @@ class RunDirectory:
         if replaced.exists() and not path.exists():
             replaced.rename(path)
         return path
+
+
+def _file_name(text: str) -> str:
+    return re.sub("[^A-Za-z0-9_.+-]", "_", text)

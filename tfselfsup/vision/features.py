@@ -32,6 +32,7 @@ class FeatureKey:
         encoder: Name of the trunk or module.
         feature: Which of its features.
         weights_hash: Hash of the contents of its weights; random weights have one too.
+        architecture: Hash of its layers and their settings, the preprocessing among them.
         side: Height and width of the images, pixels.
         precision: Keras' policy of the encoder's layers, `float32` or `mixed_bfloat16`.
         data: The data set's fingerprint.
@@ -40,6 +41,7 @@ class FeatureKey:
     encoder: str
     feature: str
     weights_hash: str
+    architecture: str
     side: int
     precision: str
     data: str
@@ -120,6 +122,22 @@ class FeatureCache:
             yield
         finally:
             os.close(folder)
+
+
+def architecture(encoder: tf.keras.Model) -> str:
+    """Names what an encoder computes, whatever its weights and wherever its files lie.
+
+    Args:
+        encoder: The model.
+
+    Returns:
+        SHA-256, in hexadecimal digits, over the classes of its layers and their settings.
+    """
+    layers = [
+        (type(layer).__name__, layer.get_config() | dict.fromkeys(("directory", "name")))
+        for layer in encoder.layers
+    ]
+    return hashlib.sha256(json.dumps(layers, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _description(key: FeatureKey) -> dict[str, Any]:

@@ -205,7 +205,10 @@ def _solve(model: LogisticRegression, features: np.ndarray, labels: np.ndarray) 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         model.fit(features, labels)
-    return not any(issubclass(one.category, ConvergenceWarning) for one in caught)
+    others = [one for one in caught if not issubclass(one.category, ConvergenceWarning)]
+    for one in others:
+        warnings.warn(one.message, stacklevel=3)
+    return len(others) == len(caught)
 
 
 def _folded(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from tfselfsup.config import TrainingConfig
+from tfselfsup.config import Scalar, TrainingConfig
 from tfselfsup.runs import RunDirectory
 from tfselfsup.vision.training_callbacks import FiniteLoss, MetricsWriter, ProgressBar
 from tfselfsup.vision.training_checkpoints import Checkpointer
@@ -25,6 +25,9 @@ def train(
     settings: TrainingConfig,
     run: RunDirectory,
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
+    *,
+    hyper_parameters: Mapping[str, Scalar],
+    summaries: Sequence[Callable[[], None]] = (),
 ) -> None:
     """Trains until the last epoch, from the newest checkpoint of the run if it has one.
 
@@ -39,6 +42,8 @@ def train(
         settings: Epochs, step size and its schedule, weight decay.
         run: Gets checkpoints, metrics.csv and TensorBoard's file.
         callbacks: More of them, which come after those that write.
+        hyper_parameters: What TensorBoard sorts runs by.
+        summaries: What else is written to TensorBoard after each epoch; see `MetricsWriter`.
 
     Raises:
         NonFiniteLossError: If a loss or a gradient becomes infinite or not a number; nothing is
@@ -56,7 +61,12 @@ def train(
         return
     progress_bar = ProgressBar(total_steps, start * steps)
     # The checkpoint comes after the row of its epoch: a resumed run begins with the next row.
-    own = [FiniteLoss(run), MetricsWriter(run), checkpointer, progress_bar]
+    own = [
+        FiniteLoss(run),
+        MetricsWriter(run, hyper_parameters, summaries),
+        checkpointer,
+        progress_bar,
+    ]
     epoch = start
     try:
         for epoch in range(start, settings.epochs):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
 from tqdm import tqdm
 
+from tfselfsup.config import Scalar
 from tfselfsup.runs import RunDirectory
 
 
@@ -57,11 +60,26 @@ class MetricsWriter(tf.keras.callbacks.Callback):
     the `learning_rate` of the last step, and `steps_per_second` of training without validation.
     """
 
-    def __init__(self, run: RunDirectory):
-        """Takes the run to write to."""
+    def __init__(
+        self,
+        run: RunDirectory,
+        hyper_parameters: Mapping[str, Scalar],
+        summaries: Sequence[Callable[[], None]],
+    ):
+        """Opens TensorBoard's file.
+
+        Args:
+            run: The run to write to.
+            hyper_parameters: What TensorBoard sorts runs by.
+            summaries: What else is written to TensorBoard after each epoch: they are called with
+                its writer and the step as the default.
+        """
         super().__init__()
         self._run = run
+        self._summaries = summaries
         self._writer = tf.summary.create_file_writer(str(run.path))
+        with self._writer.as_default():
+            hparams.hparams(dict(hyper_parameters))
         self._started = self._ended = 0.0
         self._steps = 0
 
@@ -92,6 +110,8 @@ class MetricsWriter(tf.keras.callbacks.Callback):
         with self._writer.as_default(step=epoch + 1):
             for name, value in row.items():
                 tf.summary.scalar(name, value)
+            for summary in self._summaries:
+                summary()
         self._writer.flush()
 
 
