@@ -109,6 +109,51 @@ def test_the_second_of_two_equal_classifiers_is_left_out(tmp_path):
     }
 
 
+ON_OTHER = CLASSIFIER | {"data_set": "ff", "part": "all", "trained_on": "dfdc"}
+ROBUSTNESS = "data_set,part,checkpoint,corruption,strength,accuracy,auc\n"
+
+
+def test_a_classifier_is_read_with_all_that_it_was_scored_on(tmp_path):
+    path = made_run(tmp_path / "run", CLASSIFIER, metrics=None)
+    (path / "evaluation_on_ff.json").write_text(json.dumps(ON_OTHER))
+    (path / "robustness.csv").write_text(ROBUSTNESS + "dfdc,test,only,blur,0,0.75,0.5\n")
+    (path / "robustness_on_ff.csv").write_text(ROBUSTNESS + "ff,all,only,blur,0,0.25,0.5\n")
+    runs, left_out = aggregate.read_runs([path])
+    assert [run.evaluation for run in runs] == [CLASSIFIER, ON_OTHER] and left_out == []
+    assert [run.robustness["accuracy"].tolist() for run in runs] == [[0.75], [0.25]]
+    assert [run.path for run in runs] == [path, path]
+
+
+def test_a_classifier_that_was_scored_on_other_data_only_is_read(tmp_path):
+    path = made_run(tmp_path / "run", None, metrics=None)
+    (path / "evaluation_on_ff.json").write_text(json.dumps(ON_OTHER))
+    (run,), (skipped,) = aggregate.read_runs([path])
+    assert run.evaluation == ON_OTHER and run.robustness is None
+    assert skipped.path == path and "not been scored" in skipped.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("evaluation_on_ff.json", "{", "expected a JSON object in evaluation_on_ff.json"),
+        (
+            "evaluation_on_ff.json",
+            json.dumps(CLASSIFIER | {"part": "all"}),
+            "evaluation_on_ff.json has no valid trained_on",
+        ),
+        ("evaluation_on_ff.json", json.dumps(EVALUATION), "expected the evaluation of a"),
+        ("robustness.csv", "corruption\n", "robustness.csv is broken: "),
+    ],
+)
+def test_what_is_broken_beside_an_evaluation_is_named_alone(tmp_path, name, content, reason):
+    path = made_run(tmp_path / "run", CLASSIFIER, metrics=None)
+    (path / name).write_text(content)
+    (run,), (skipped,) = aggregate.read_runs([path])
+    assert run.evaluation == CLASSIFIER and run.robustness is None
+    assert skipped.path == path / name
+    assert skipped.reason.startswith(reason) and "\n" not in skipped.reason
+
+
 def test_a_row_that_was_being_written_is_passed_over(tmp_path):
     path = made_run(tmp_path / "run", metrics=METRICS + "300,0.4")
     (run,), _ = aggregate.read_runs([path])

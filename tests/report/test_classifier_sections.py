@@ -3,7 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tfselfsup.report import classifier_sections, classifier_tables
+from tfselfsup.report import classifier_scores, classifier_sections, classifier_tables
 from tfselfsup.report.classifiers import ClassifierRun
 
 
@@ -28,7 +28,11 @@ def scored(model, weights, accuracy, *, seed=0, split="hard", **others):
 
 
 def written(runs, data_set) -> str:
-    tables = (classifier_tables.accuracies, classifier_tables.class_accuracies)
+    tables = (
+        classifier_tables.accuracies,
+        classifier_scores.on_hard,
+        classifier_tables.class_accuracies,
+    )
     return classifier_sections.section(runs, data_set, *(one(runs, data_set) for one in tables))
 
 
@@ -51,13 +55,14 @@ def test_a_section_shows_each_figure_with_its_interval():
         scored("mobilenet", "imagenet", 0.75, seed=2),
         scored("resnet50", "imagenet", 0.9, data_set="faceforensics"),
     ]
-    text = written(runs, "dfdc")
+    text, _, on_hard = written(runs, "dfdc").partition("On the hard split,")
     assert text.startswith("## dfdc\n\nAccuracy in per cent; `published` is the study's,")
     assert "\n\nAll: part test, mode probe, solver lbfgs.\n\n" in text
     assert "stand-in" not in text and "class by class" not in text
     rows = cells(text)
     assert rows["model", "weights"] == [
-        *("published random", "published hard", "random", "hard", "leakage", "auc hard", "note")
+        *("published random", "published hard", "random", "hard"),
+        *("random - hard, points", "auc hard", "note"),
     ]
     bootstrap = ["75.0 (95%: 70.0 to 80.0)", "50.0 (95%: 45.0 to 55.0)"]
     auc = "0.765 (95%: 0.700 to 0.800)"
@@ -110,11 +115,87 @@ def test_digits_have_a_table_by_class(others):
         ("two_layer_cnn + rotation", "random"): ["official", "1", "97.5", "50.0"],
     }
     first = cells(written([*others, *digits], "usps").partition("class by class")[0])
-    assert first["two_layer_cnn", "random"] == ["99.19", "95.0 (95%: 90.0 to 100.0)", ""]
+    assert first["two_layer_cnn", "random"] == ["99.19", "95.0 (95%: 90.0 to 100.0)"]
 
 
 def test_without_a_run_there_are_no_measured_cells():
     table = classifier_tables.accuracies([scored("mobilenet", "random", 0.5)], "dfdc")
     shown = classifier_sections.presented(table[table["note"].notna()].reset_index(drop=True))
-    assert (shown[["random", "hard", "leakage", "auc hard"]] == "").all(axis=None)
+    assert (shown[["random", "hard", "random - hard, points", "auc hard"]] == "").all(axis=None)
     assert isinstance(shown, pd.DataFrame) and len(shown) == 6
+
+
+def of_all_scores(**changed) -> dict:
+    scores = {}
+    for name, value in (("eer", 0.25), ("average_precision", 0.8), ("log_loss", 0.6)):
+        scores |= {name: value, f"{name}_low": value - 0.125, f"{name}_high": value + 0.125}
+    error = {"calibration_error": 0.0625, "calibration_error_low": 0, "calibration_error_high": 0.5}
+    return scores | error | {"examples": 8} | changed
+
+
+def test_the_scores_on_hard_say_what_the_calibration_changed():
+    videos = of_all_scores(examples=4, accuracy=0.75, accuracy_low=0.5, accuracy_high=1.0)
+    scores = of_all_scores(
+        log_loss_uncalibrated=0.75, calibration_error_uncalibrated=0.125, videos=videos
+    )
+    text = written([scored("mobilenet", "random", 0.5, **scores)], "dfdc")
+    header, _, image, video = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.partition("On the hard split,")[2].splitlines()
+        if line.startswith("|")
+    ]
+    assert header == [
+        *("model", "weights", "per", "accuracy", "auc", "eer", "average precision"),
+        *("log loss", "calibration error"),
+    ]
+    shared = ["0.250 (95%: 0.125 to 0.375)", "0.800 (95%: 0.675 to 0.925)"]
+    losses = ["0.600 (95%: 0.475 to 0.725)", "0.062 (95%: 0.000 to 0.500)"]
+    first = ["50.0 (95%: 45.0 to 55.0)", "0.765 (95%: 0.700 to 0.800)"]
+    before_and_after = [f"0.750 -> {losses[0]}", f"0.125 -> {losses[1]}"]
+    assert image == ["mobilenet", "random", "image", *first, *shared, *before_and_after]
+    assert video == [
+        *("mobilenet", "random", "video", "75.0 (95%: 50.0 to 100.0)", "", *shared, *losses)
+    ]
+
+
+def test_the_difference_of_one_seed_has_no_interval_and_that_of_several_has():
+    runs = [
+        scored("mobilenet", "random", accuracy, split=split, seed=seed)
+        for split, seed, accuracy in (
+            *(("random", 0, 0.5), ("hard", 0, 0.625)),
+            *(("random", 1, 0.75), ("hard", 1, 0.625)),
+        )
+    ]
+    for count, shown in ((2, "-12.5"), (4, "0.0 (2 seeds: -12.5 to 12.5)")):
+        table = classifier_tables.accuracies(runs[:count], "dfdc")
+        cells_shown = classifier_sections.presented(table)
+        assert [*filter(None, cells_shown["random - hard, points"])] == [shown]
+
+
+def test_a_difference_is_not_said_to_flatter_in_general():
+    text = written([scored("mobilenet", "random", 0.5)], "dfdc")
+    assert "leakage" not in text
+    assert "positive where frames of one video on both sides flatter the classifier" in text
+    assert "negative where the random split separates a real crop from its fake" in text
+
+
+def test_other_data_have_a_section():
+    runs = [
+        scored("mobilenet", "imagenet", 0.75),
+        scored("mobilenet", "imagenet", 0.5, data_set="ff", part="all", trained_on="dfdc"),
+    ]
+    text = classifier_sections.other_data_section(runs, classifier_scores.on_other_data(runs))
+    assert "\n\nAll: mode probe, solver lbfgs.\n\n" in text
+    assert text.startswith("## On other data\n\nTrained on one data set, scored on")
+    header, _, own, other = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("|")
+    ]
+    assert header == [
+        *("model", "weights", "trained on", "split", "tested on", "part", "accuracy", "auc")
+    ]
+    auc = "0.765 (95%: 0.700 to 0.800)"
+    named = ["mobilenet", "imagenet", "dfdc", "hard"]
+    assert own == [*named, "dfdc", "test", "75.0 (95%: 70.0 to 80.0)", auc]
+    assert other == [*named, "ff", "all", "50.0 (95%: 45.0 to 55.0)", auc]

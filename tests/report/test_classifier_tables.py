@@ -3,7 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tfselfsup.report import classifier_tables
+from tfselfsup.report import classifier_tables, over_seeds
 from tfselfsup.report.classifiers import ClassifierRun
 
 
@@ -80,11 +80,11 @@ def test_weights_that_another_data_set_was_scored_with_are_available():
 def test_one_seed_has_its_bootstrap_interval():
     run = scored("resnet50", accuracy=0.625, interval=(0.5, 0.75))
     row = row_of(classifier_tables.accuracies([run], "dfdc"), "resnet50", "imagenet")
-    hard = [row["hard" + ending] for ending in classifier_tables.ENDINGS]
+    hard = [row["hard" + ending] for ending in over_seeds.ENDINGS]
     assert hard == [62.5, 50.0, 75.0, "95% bootstrap", 1]
-    auc = [row["auc_hard" + ending] for ending in classifier_tables.ENDINGS]
+    auc = [row["auc_hard" + ending] for ending in over_seeds.ENDINGS]
     assert auc == [0.7, 0.6, 0.8, "95% bootstrap", 1]
-    assert row["random"] is None and row["leakage"] is None
+    assert row["random"] is None and row["random_minus_hard"] is None
 
 
 def test_several_seeds_have_their_mean_and_their_range():
@@ -94,29 +94,116 @@ def test_several_seeds_have_their_mean_and_their_range():
     ]
     row = row_of(classifier_tables.accuracies(runs, "dfdc"), "resnet50", "imagenet")
     # (0.5 + 0.625 + 0.375 + 0.25) / 4 = 1.75 / 4
-    hard = [row["hard" + ending] for ending in classifier_tables.ENDINGS]
+    hard = [row["hard" + ending] for ending in over_seeds.ENDINGS]
     assert hard == [43.75, 25.0, 62.5, "range over seeds", 4]
-    auc = [row["auc_hard" + ending] for ending in classifier_tables.ENDINGS]
+    auc = [row["auc_hard" + ending] for ending in over_seeds.ENDINGS]
     assert auc == [0.6875, 0.5, 0.875, "range over seeds", 4]
 
 
-def test_leakage_is_what_the_random_split_promises_too_much():
+def difference(runs) -> list:
+    row = row_of(classifier_tables.accuracies(runs, "dfdc"), "resnet50", "imagenet")
+    return [row["random_minus_hard" + ending] for ending in over_seeds.ENDINGS]
+
+
+def on_splits(random: dict, hard: dict) -> list[ClassifierRun]:
+    """Runs of both splits with an accuracy for each seed."""
+    return [
+        scored("resnet50", accuracy=accuracy, split=split, seed=seed, auc=0.7 + (split == "random"))
+        for split, seeds in (("random", random), ("hard", hard))
+        for seed, accuracy in seeds.items()
+    ]
+
+
+def test_random_minus_hard_is_of_the_seed_that_both_have():
+    runs = on_splits({0: 0.75, 1: 1.0}, {0: 0.625})
+    row = row_of(classifier_tables.accuracies(runs, "dfdc"), "resnet50", "imagenet")
+    # 75 - 62.5, not (75 + 100) / 2 - 62.5; the AUC is that of the hard split only.
+    assert (row["random"], row["hard"], row["auc_hard"]) == (87.5, 62.5, 0.7)
+    assert difference(runs) == [12.5, None, None, None, 1]
+
+
+def test_random_minus_hard_goes_from_the_lowest_to_the_highest_seed():
+    runs = on_splits({2: 0.5, 0: 0.75, 1: 0.5, 7: 0.0}, {0: 0.5, 1: 0.625, 2: 0.75, 9: 1.0})
+    # 25, -12.5 and -25 points at seeds 0, 1 and 2.
+    assert difference(runs) == [pytest.approx(-12.5 / 3), -25.0, 25.0, "range over seeds", 3]
+
+
+def test_without_a_common_seed_there_is_no_difference():
+    assert difference(on_splits({0: 0.75}, {1: 0.625})) == 5 * [None]
+    assert difference(on_splits({}, {1: 0.625})) == 5 * [None]
+
+
+@pytest.mark.parametrize(
+    "changed", [{"part": "validation"}, {"protocol": {"pretrained_on_other_data": True}}]
+)
+def test_published_figures_stand_beside_scores_of_the_same_kind_only(changed):
+    table = classifier_tables.accuracies([scored("resnet50", **changed)], "dfdc")
+    (measured,) = table[table["hard"].notna()].to_dict("records")
+    assert pd.isna(measured["published_hard"])
+    published = table[table["published_hard"] == 91.1]
+    assert rows_of(published, "weights", "note") == [("imagenet", "no run")]
+
+
+def test_the_random_initialisation_is_of_the_same_mode():
+    tuned = {"mode": "fine_tune"}
     runs = [
-        scored("resnet50", accuracy=0.75, split="random", auc=0.99),
-        scored("resnet50", accuracy=1.0, split="random", seed=1),
-        scored("resnet50", accuracy=0.625),
+        scored("mobilenet", "random"),
+        scored("mobilenet", protocol=tuned | {"epochs": 10}),
+        scored("squeezenet", protocol=tuned),
+        scored("squeezenet", "random", protocol=tuned | {"epochs": 30}),
+        scored("resnet50", protocol=tuned),
+    ]
+    table = classifier_tables.accuracies(runs, "dfdc")
+    columns = ("weights", "settings", "note")
+    by_model = {model: rows_of(rows, *columns) for model, rows in table.groupby("model")}
+    assert by_model["mobilenet"] == [
+        ("random", "mode probe", None),
+        ("random", "mode fine_tune", "no run"),
+        ("imagenet", "mode fine_tune, epochs 10", None),
+    ]
+    # Before the trained one also if it was trained for longer.
+    assert by_model["squeezenet"] == [
+        ("random", "mode fine_tune, epochs 30", None),
+        ("imagenet", "mode fine_tune", None),
+    ]
+    assert by_model["resnet50"] == [
+        ("random", "mode probe", "no run"),
+        ("imagenet", "mode probe", "weights not available here"),
+        ("random", "mode fine_tune", "no run"),
+        ("imagenet", "mode fine_tune", None),
+    ]
+
+
+def test_what_was_pretrained_on_other_data_is_marked_and_another_classifier():
+    tasks = [{"name": "rotation", "weight": 0.5, "options": {}}]
+    runs = [
+        scored("mobilenet", "pretrained", protocol={"pretrained_on_other_data": True}),
+        scored("mobilenet", "pretrained", protocol={}, seed=1),
+        scored("mobilenet", "pretrained", protocol={"tasks": tasks}, task="rotation"),
+    ]
+    table = classifier_tables.accuracies(runs, "dfdc")
+    assert rows_of(table[table["hard"].notna()], "settings", "hard_seeds", "note") == [
+        ("", 1, "pre-trained on other data, split or seed"),
+        ("", 1, None),
+        ("tasks rotation 0.5", 1, None),
+    ]
+
+
+def test_scores_on_other_data_are_no_scores_of_that_data_set():
+    runs = [
+        scored("resnet50"),
+        scored("resnet50", accuracy=0.9, part="all", trained_on="faceforensics"),
     ]
     row = row_of(classifier_tables.accuracies(runs, "dfdc"), "resnet50", "imagenet")
-    # (75 + 100) / 2 - 62.5; the AUC is that of the hard split only.
-    assert (row["random"], row["hard"], row["leakage"]) == (87.5, 62.5, 25.0)
-    assert (row["random_seeds"], row["hard_seeds"], row["auc_hard"]) == (2, 1, 0.7)
+    assert (row["hard"], row["hard_seeds"]) == (50.0, 1)
 
 
 def test_other_splits_have_columns_where_there_are_runs_of_them():
     runs = [scored("resnet50", split=split) for split in ("blocks", "actor", "video")]
     table = classifier_tables.accuracies(runs, "dfdc")
     splits = [name.removesuffix("_low") for name in table if name.endswith("_low")]
-    assert splits == ["random", "video", "hard", "actor", "blocks", "auc_hard"]
+    figures = ["random_minus_hard", "auc_hard"]
+    assert splits == ["random", "video", "hard", "actor", "blocks", *figures]
     table = classifier_tables.accuracies([scored("resnet50")], "dfdc")
     assert "video" not in table and "official" not in table
 
@@ -198,7 +285,7 @@ def test_classifiers_of_other_settings_have_rows_of_their_own():
     ]
     table = classifier_tables.accuracies(runs, "dfdc")
     assert rows_of(table, "weights", "settings", "hard")[:3] == [
-        ("random", None, None),
+        ("random", "", None),
         ("imagenet", "solver lbfgs", 75.0),
         ("imagenet", "solver adam", 50.0),
     ]
@@ -222,7 +309,7 @@ def test_more_than_two_classes_are_compared_with_the_studys_digits():
         ("two_layer_cnn", None, 99.19, None, "no run"),
         ("two_layer_cnn", "rotation", 98.45, 75.0, None),
     ]
-    assert "leakage" not in table and "auc_hard" not in table and "hard" not in table
+    assert "random_minus_hard" not in table and "auc_hard" not in table and "hard" not in table
 
 
 def test_classes_are_averaged_over_seeds():
@@ -247,5 +334,7 @@ def test_a_table_can_be_read_back(tmp_path):
     read = pd.read_csv(tmp_path / "table.csv")
     assert list(read) == list(table)
     figures = [name for name in table if table[name].dtype.kind == "f"]
-    assert {"published_random", "random", "hard_low", "leakage", "auc_hard"} <= set(figures)
+    assert {"published_random", "random", "hard_low", "random_minus_hard", "auc_hard"} <= set(
+        figures
+    )
     pd.testing.assert_frame_equal(read[figures], table[figures])

@@ -41,6 +41,9 @@ def scored(name="run", **changed) -> ClassifierRun:
         EVALUATION | {"task": "rotation", "part": "validation", "accuracy": 1},
         without("task", "protocol"),
         without("auc", "auc_low", "auc_high") | {"classes": {"0": 0.5, "1": 1.0}},
+        EVALUATION | {"part": "all", "trained_on": "faceforensics"},
+        EVALUATION | {"log_loss": 1.5, "log_loss_uncalibrated": 2, "eer": None},
+        EVALUATION | {"videos": {"examples": 3, "accuracy": 0.5}},
     ],
 )
 def test_a_whole_evaluation_is_valid(evaluation):
@@ -69,6 +72,13 @@ def test_a_whole_evaluation_is_valid(evaluation):
         (EVALUATION | {"classes": {"0": 1.5}}, ["classes"]),
         (EVALUATION | {"classes": [0.5]}, ["classes"]),
         (EVALUATION | {"protocol": "probe"}, ["protocol"]),
+        (EVALUATION | {"part": "all"}, ["trained_on"]),
+        (EVALUATION | {"eer": 1.5}, ["eer"]),
+        (EVALUATION | {"log_loss": math.nan}, ["log_loss"]),
+        (EVALUATION | {"log_loss_high": math.inf}, ["log_loss_high"]),
+        (EVALUATION | {"calibration_error_uncalibrated": "0"}, ["calibration_error_uncalibrated"]),
+        (EVALUATION | {"videos": {"accuracy": 0.5}}, ["videos"]),
+        (EVALUATION | {"videos": {"examples": 3, "auc": -1}}, ["videos"]),
     ],
 )
 def test_what_cannot_be_is_named(evaluation, invalid):
@@ -84,6 +94,9 @@ def test_runs_that_differ_in_the_split_or_the_seed_are_one_classifier():
         scored(data_set="faceforensics"),
         scored(part="validation"),
         scored(protocol={"mode": "probe", "solver": "adam"}),
+        scored(part="all", trained_on="dfdc"),
+        scored(part="all", trained_on="faceforensics"),
+        scored(protocol=EVALUATION["protocol"] | {"pretrained_on_other_data": True}),
     ]
     # The order of settings in the file tells nothing apart.
     last = scored(seed=2, protocol={"solver": "lbfgs", "mode": "probe"})
@@ -117,3 +130,36 @@ def test_common_settings_are_those_that_all_have():
 def test_settings_as_text():
     assert classifiers.described({"solver": "lbfgs", "epochs": 10}) == "solver lbfgs, epochs 10"
     assert classifiers.described({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1e-05, "1e-05"),
+        (0.5, "0.5"),
+        (True, "True"),
+        ([0.7, 0.1, 0.2], "0.7, 0.1, 0.2"),
+        ([{"name": "rotation", "weight": 1.0}], "rotation 1"),
+        ([["rotation", 0.5]], "rotation, 0.5"),
+        (
+            [
+                {"name": "rotation", "weight": 0.5, "options": {}},
+                {"name": "jigsaw", "weight": 2, "options": {"grid": 3}},
+            ],
+            "rotation 0.5 + jigsaw 2 options grid 3",
+        ),
+        ({"rotation": 0.5}, "rotation 0.5"),
+    ],
+)
+def test_values_of_settings_as_text(value, text):
+    assert classifiers.described({"tasks": value}) == f"tasks {text}"
+
+
+def test_a_classifier_is_the_same_wherever_it_is_scored():
+    own = scored()
+    elsewhere = scored(data_set="faceforensics", part="all", trained_on="dfdc")
+    assert own.classifier() == elsewhere.classifier()
+    assert (own.trained_on, elsewhere.trained_on) == ("dfdc", "dfdc")
+    assert elsewhere.is_on_other_data and not own.is_on_other_data
+    assert own.classifier() != scored(data_set="faceforensics").classifier()
+    assert own.classifier() != scored(protocol={"mode": "probe"}).classifier()

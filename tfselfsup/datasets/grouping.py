@@ -72,7 +72,8 @@ def by_actor(index: pd.DataFrame) -> np.ndarray:
     )
 
 
-# `random` divides videos, and is there to show how much that flatters a classifier.
+# `random` divides videos, and parts fakes from the real crop that they were made of; it is there to
+# be compared with the others.
 SPLITS: dict[str, Callable[[pd.DataFrame], np.ndarray]] = {
     "random": by_example,
     "video": by_video,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -82,24 +83,52 @@ def _write_agents(runs: list[AgentRun], out: Path) -> str:
 
 
 def _write_classifiers(runs: list[ClassifierRun], out: Path) -> str:
-    """Writes classifiers.md, classifiers.csv, and of more than two classes a table by class."""
+    """Writes classifiers.md, its tables as CSV files, and figures of corrupted images."""
     import pandas as pd
 
-    from tfselfsup.report import classifier_sections, classifier_tables
+    from tfselfsup.report import classifier_scores, classifier_sections, classifier_tables
 
-    sections, tables, by_class = [], {}, {}
-    for data_set in dict.fromkeys(run.evaluation["data_set"] for run in runs):
-        tables[data_set] = classifier_tables.accuracies(runs, data_set)
-        by_class[data_set] = classifier_tables.class_accuracies(runs, data_set)
-        sections.append(
-            classifier_sections.section(runs, data_set, tables[data_set], by_class[data_set])
+    tables: dict[str, dict[str, DataFrame]] = {
+        name: {} for name in ("classifiers", "classifiers_on_hard", "classifiers_by_class")
+    }
+    data_sets = dict.fromkeys(run.evaluation["data_set"] for run in runs)
+    sections = []
+    for data_set in data_sets:
+        if not classifier_tables.of_data_set(runs, data_set):
+            continue
+        made = (
+            classifier_tables.accuracies(runs, data_set),
+            classifier_scores.on_hard(runs, data_set),
+            classifier_tables.class_accuracies(runs, data_set),
         )
-    for name, of_data_sets in (("classifiers", tables), ("classifiers_by_class", by_class)):
+        sections.append(classifier_sections.section(runs, data_set, *made))
+        for of_data_sets, table in zip(tables.values(), made, strict=True):
+            of_data_sets[data_set] = table
+    for name, of_data_sets in tables.items():
         filled = {name: table for name, table in of_data_sets.items() if not table.empty}
         if filled:
             table = pd.concat(filled, names=["data_set", None]).reset_index("data_set")
             _write_csv(table, out / f"{name}.csv")
+    if elsewhere := classifier_scores.scored_elsewhere(runs):
+        table = classifier_scores.on_other_data(elsewhere)
+        sections.append(classifier_sections.other_data_section(elsewhere, table))
+        _write_csv(table, out / "classifiers_on_other_data.csv")
+    if drawn := [line for data_set in data_sets for line in _draw_robustness(runs, data_set, out)]:
+        sections.append("## Corrupted images\n\n" + "\n".join(drawn) + "\n")
     return _write_text("\n".join(sections), out / "classifiers.md")
+
+
+def _draw_robustness(runs: list[ClassifierRun], data_set: str, out: Path) -> list[str]:
+    """Draws a figure for each corruption, and says where it is."""
+    from tfselfsup.report import figures, robustness_figures
+
+    lines = []
+    for corruption in robustness_figures.corruptions(runs, data_set):
+        path = out / f"{re.sub('[^A-Za-z0-9_-]', '_', data_set)}_{corruption}"
+        figure = robustness_figures.curves(runs, data_set, corruption)
+        drawn, _ = figures.save(figure, path)
+        lines.append(f"- {data_set}, {corruption}: {drawn}")
+    return lines
 
 
 def _write_csv(table: DataFrame, path: Path) -> None:

@@ -6,7 +6,8 @@ import dataclasses
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from tfselfsup.config import AgentExperiment, LoggingConfig, RuntimeConfig, differences
-from tfselfsup.report import classifiers
+from tfselfsup.report import classifier_files, classifiers
 from tfselfsup.report.classifiers import ClassifierRun
 from tfselfsup.runs import RunDirectory
 
@@ -51,26 +52,49 @@ def read_runs(
 
     Args:
         paths: Run directories; others are left out with a reason, and so is the second of two
-            classifiers that differ in nothing.
+            classifiers that differ in nothing. A classifier that was scored on other data sets is
+            a run for each of them, too.
 
     Returns:
         The runs and what is left out, both in the order given.
     """
     runs: list[AgentRun | ClassifierRun] = []
-    left_out = []
+    left_out: list[LeftOut] = []
     seen: dict[str, Path] = {}
     for path in map(Path, paths):
-        try:
-            run = _read(path)
-            if isinstance(run, ClassifierRun):
-                identity = classifiers.identity(run)
-                if identity in seen:
-                    raise ValueError(f"it has the model, split and seed of {seen[identity]}")
-                seen[identity] = path
-            runs.append(run)
-        except (ValueError, KeyError, OSError) as error:
-            left_out.append(LeftOut(path, " ".join(str(error).split())))
+        found = []
+        with _listing(left_out, path):
+            found.append(_read(path))
+        for file in classifier_files.on_other_data(path):
+            with _listing(left_out, file):
+                found.append(_classifier(path, classifier_files.read_evaluation(file), file.name))
+        tables = []
+        for file in classifier_files.robustness_tables(path):
+            with _listing(left_out, file):
+                tables.append(classifier_files.read_robustness(file))
+        for run in found:
+            with _listing(left_out, path):
+                if isinstance(run, ClassifierRun):
+                    _check_is_new(run, seen)
+                    run = classifier_files.with_robustness(run, tables)
+                runs.append(run)
     return runs, left_out
+
+
+@contextmanager
+def _listing(left_out: list[LeftOut], path: Path) -> Iterator[None]:
+    """Lists a path with what is wrong with it."""
+    try:
+        yield
+    except (ValueError, KeyError, OSError) as error:
+        left_out.append(LeftOut(path, " ".join(str(error).split())))
+
+
+def _check_is_new(run: ClassifierRun, seen: dict[str, Path]) -> None:
+    identity = classifiers.identity(run)
+    if identity in seen:
+        raise ValueError(f"it has the model, split and seed of {seen[identity]}")
+    seen[identity] = run.path
 
 
 def _read(path: Path) -> AgentRun | ClassifierRun:
@@ -80,16 +104,27 @@ def _read(path: Path) -> AgentRun | ClassifierRun:
         raise ValueError(
             "it has not been scored; run bin/evaluate_agent or bin/evaluate_classifier on it"
         )
-    kind = evaluation.get("kind")
-    if kind not in ("agent", "classifier"):
-        raise ValueError(f"expected the evaluation of an agent or a classifier, got {kind!r}")
-    invalid_fields = _invalid_fields if kind == "agent" else classifiers.invalid_fields
+    if evaluation.get("kind") == "classifier":
+        return _classifier(path, evaluation)
+    _check(evaluation, "agent", _invalid_fields)
+    return AgentRun(path, run.experiment(AgentExperiment), evaluation, _metrics(run))
+
+
+def _classifier(
+    path: Path, evaluation: dict[str, Any], file: str = "evaluation.json"
+) -> ClassifierRun:
+    _check(evaluation, "classifier", classifiers.invalid_fields, file)
+    return ClassifierRun(path, evaluation)
+
+
+def _check(evaluation, kind, invalid_fields, file="evaluation.json") -> None:
+    if evaluation.get("kind") != kind:
+        raise ValueError(
+            f"expected the evaluation of an agent or a classifier, got {evaluation.get('kind')!r}"
+        )
     invalid = invalid_fields(evaluation)
     if invalid:
-        raise ValueError(f"evaluation.json has no valid {', '.join(invalid)}")
-    if kind == "classifier":
-        return ClassifierRun(path, evaluation)
-    return AgentRun(path, run.experiment(AgentExperiment), evaluation, _metrics(run))
+        raise ValueError(f"{file} has no valid {', '.join(invalid)}")
 
 
 def group_seeds(runs: Iterable[AgentRun], game: str) -> dict[str, list[AgentRun]]:

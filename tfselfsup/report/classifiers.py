@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-MODEL = ("data_set", "model", "task", "weights", "stand_in")
+import pandas as pd
+
+MODEL = ("model", "task", "weights", "stand_in")
+PRETRAINED = "pretrained_on_other_data"
 
 
 @dataclass(frozen=True)
@@ -18,16 +22,47 @@ class ClassifierRun:
 
     Attributes:
         path: The run directory.
-        evaluation: The content of its evaluation.json.
+        evaluation: The content of its evaluation.json, or of an evaluation_on_NAME.json.
+        robustness: Its scores on corrupted images of the part that `evaluation` is of, as
+            `classifier_files.read_robustness` returns them; None if there are none.
     """
 
     path: Path
     evaluation: dict[str, Any]
+    robustness: pd.DataFrame | None = field(default=None, compare=False)
+
+    @property
+    def trained_on(self) -> str:
+        """The data set that was learnt from."""
+        return self.evaluation.get("trained_on") or self.evaluation["data_set"]
+
+    @property
+    def is_on_other_data(self) -> bool:
+        """Whether it was scored on all of another data set, rather than on a part of its own."""
+        return self.evaluation["part"] == "all"
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether the trunk was pre-trained on images other than this classifier's training part.
+
+        It may then have seen images of the test part, without their labels.
+        """
+        return bool(self._protocol.get(PRETRAINED))
+
+    @property
+    def _protocol(self) -> dict[str, Any]:
+        return self.evaluation.get("protocol") or {}
 
     def settings(self) -> dict[str, Any]:
         """Returns how it was trained and scored, beyond its model, its split and its seed."""
-        protocol = self.evaluation.get("protocol") or {}
+        protocol = {name: value for name, value in self._protocol.items() if name != PRETRAINED}
         return {"part": self.evaluation["part"]} | protocol
+
+    def classifier(self) -> str:
+        """Names what was trained, whatever it was scored on: all but the split and the seed."""
+        model = [self.evaluation.get(name) for name in MODEL]
+        settings = {name: value for name, value in self.settings().items() if name != "part"}
+        return json.dumps([model, self.trained_on, self.is_pretrained, settings], sort_keys=True)
 
 
 def identity(run: ClassifierRun) -> str:
@@ -36,8 +71,7 @@ def identity(run: ClassifierRun) -> str:
 
 
 def _key(run: ClassifierRun) -> str:
-    model = [run.evaluation.get(name) for name in MODEL]
-    return json.dumps([model, run.settings()], sort_keys=True)
+    return json.dumps([run.classifier(), run.evaluation["data_set"], run.evaluation["part"]])
 
 
 def group_splits_and_seeds(runs: Iterable[ClassifierRun]) -> list[list[ClassifierRun]]:
@@ -55,9 +89,9 @@ def group_splits_and_seeds(runs: Iterable[ClassifierRun]) -> list[list[Classifie
     return list(groups.values())
 
 
-def common_settings(runs: Iterable[ClassifierRun]) -> dict[str, Any]:
-    """Returns the settings in which all the runs agree."""
-    first, *others = [run.settings() for run in runs]
+def common(settings: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Returns that in which all the settings agree."""
+    first, *others = settings
     missing = object()
     return {
         name: value
@@ -66,9 +100,30 @@ def common_settings(runs: Iterable[ClassifierRun]) -> dict[str, Any]:
     }
 
 
+def common_settings(runs: Iterable[ClassifierRun]) -> dict[str, Any]:
+    """Returns the settings in which all the runs agree."""
+    return common(run.settings() for run in runs)
+
+
 def described(settings: dict[str, Any]) -> str:
-    """Writes settings as text: `solver lbfgs, checkpoint best`."""
-    return ", ".join(f"{name} {value}" for name, value in settings.items())
+    """Writes settings as text: `solver lbfgs, tasks rotation 0.5 + jigsaw 1`."""
+    return ", ".join(f"{name} {_text(value)}" for name, value in settings.items())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        separator = " + " if any(isinstance(one, dict) for one in value) else ", "
+        return separator.join(map(_text, value))
+    if isinstance(value, dict):
+        # A task is a name and a weight, and what else was set of it.
+        task = [_text(value[name]) for name in ("name", "weight") if name in value]
+        others = {
+            name: one
+            for name, one in value.items()
+            if name not in ("name", "weight") and one not in ({}, None)
+        }
+        return " ".join([*task, described(others)]).strip()
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _is_name(value: Any) -> bool:
@@ -84,34 +139,71 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+def _is_loss(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
 def _optional(valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or valid(value)
 
 
+def _with_ends(fields: dict[str, Callable[[Any], bool]]) -> dict[str, Callable[[Any], bool]]:
+    """Adds the ends of the intervals."""
+    return {name + end: valid for name, valid in fields.items() for end in ("", "_low", "_high")}
+
+
+# The scores that a classifier may have, per image and per video.
+SCORES = {
+    name: _optional(valid)
+    for name, valid in _with_ends(
+        {
+            "accuracy": _is_share,
+            "auc": _is_share,
+            "eer": _is_share,
+            "average_precision": _is_share,
+            "log_loss": _is_loss,
+            "calibration_error": _is_share,
+        }
+    ).items()
+}
+
+
+def _are_scores(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        valid(value.get(name)) for name, valid in (SCORES | {"examples": _is_count}).items()
+    )
+
+
 # What a report needs of an evaluation, and whether a value is what it should be.
 FIELDS: dict[str, Callable[[Any], bool]] = {
+    **SCORES,
+    "log_loss_uncalibrated": _optional(_is_loss),
+    "calibration_error_uncalibrated": _optional(_is_share),
+    "examples": _optional(_is_count),
+    "videos": _optional(_are_scores),
     "model": _is_name,
     "weights": _is_name,
     "stand_in": lambda value: isinstance(value, bool),
     "task": _optional(_is_name),
     "data_set": _is_name,
     "split": _is_name,
-    "part": lambda value: value in ("validation", "test"),
+    "part": lambda value: value in ("validation", "test", "all"),
     "seed": _is_count,
-    "accuracy": _is_share,
-    "accuracy_low": _is_share,
-    "accuracy_high": _is_share,
+    **_with_ends({"accuracy": _is_share}),
     "protocol": _optional(lambda value: isinstance(value, dict)),
 }
-OF_TWO_CLASSES = dict.fromkeys(("auc", "auc_low", "auc_high"), _is_share)
+OF_TWO_CLASSES = _with_ends({"auc": _is_share})
 OF_MORE_CLASSES = {
     "classes": lambda value: (
         isinstance(value, dict) and value and all(map(_is_share, value.values()))
     )
 }
+ON_OTHER_DATA = {"trained_on": _is_name}
 
 
 def invalid_fields(evaluation: dict[str, Any]) -> list[str]:
     """Names what a classifier's evaluation.json lacks, or has with a value that cannot be."""
     fields = FIELDS | (OF_TWO_CLASSES if evaluation.get("classes") is None else OF_MORE_CLASSES)
+    if evaluation.get("part") == "all":
+        fields |= ON_OTHER_DATA
     return [name for name, valid in fields.items() if not valid(evaluation.get(name))]

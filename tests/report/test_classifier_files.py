@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tfselfsup.report import classifier_files
+from tfselfsup.report.classifiers import ClassifierRun
+
+HEADER = "data_set,part,checkpoint,corruption,strength,accuracy,auc\n"
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "robustness.csv"
+    path.write_text(
+        HEADER
+        + "dfdc,test,best,blur,0.0,0.75,0.875\n"
+        + "dfdc,test,last,blur,0.0,0.5,\n"
+        + "dfdc,validation,best,blur,0.0,0.5,0.5\n"
+        + "007,all,best,noise,4,0.25,0.5\n"
+    )
+    return classifier_files.read_robustness(path)
+
+
+def scored(**changed) -> ClassifierRun:
+    return ClassifierRun(Path("run"), {"data_set": "dfdc", "part": "test"} | changed)
+
+
+def test_scores_on_corrupted_images_are_read(table):
+    assert table["data_set"].tolist() == ["dfdc", "dfdc", "dfdc", "007"]
+    assert table["strength"].tolist() == [0.0, 0.0, 0.0, 4.0]
+    assert table["auc"].isna().tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "accuracies"),
+    [
+        ({}, [0.75, 0.5]),
+        ({"protocol": {"checkpoint": "last"}}, [0.5]),
+        ({"part": "validation"}, [0.5]),
+        ({"data_set": "007", "part": "all"}, [0.25]),
+    ],
+)
+def test_an_evaluation_has_the_scores_of_its_part(table, evaluation, accuracies):
+    run = classifier_files.with_robustness(scored(**evaluation), [table])
+    assert run.robustness["accuracy"].tolist() == accuracies
+
+
+def test_other_scores_are_not_an_evaluations(table):
+    run = scored(data_set="ff")
+    assert classifier_files.with_robustness(run, [table]).robustness is None
+    assert classifier_files.with_robustness(run, []).robustness is None
+
+
+def test_scores_are_gathered_from_several_files(table):
+    run = classifier_files.with_robustness(scored(part="validation"), [table, table[:0], table])
+    assert len(run.robustness) == 2 and isinstance(run.robustness, pd.DataFrame)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "robustness.csv is broken: No columns"),
+        ("corruption,strength\nblur,1\n", "robustness.csv is broken: .* not in index"),
+        (HEADER + "dfdc,test,best,blur,much,0.5,0.5\n", "robustness.csv is broken: could not"),
+        (HEADER + "dfdc,test,best,blur,0,0.5,0.5\nd,test,best,blur,1,50,0.5\n", "broken: row 2"),
+        (HEADER + "dfdc,test,best,blur,0,0.5,-0.5\n", "broken: row 1"),
+        (HEADER + "dfdc,test,best,blur,,0.5,0.5\n", "broken: row 1"),
+        (HEADER + "dfdc,test,best,../blur,0,0.5,0.5\n", "broken: row 1"),
+    ],
+)
+def test_a_broken_table_is_refused(tmp_path, content, told):
+    path = tmp_path / "robustness.csv"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=told):
+        classifier_files.read_robustness(path)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "\xff"])
+def test_a_broken_evaluation_is_refused(tmp_path, content):
+    path = tmp_path / "evaluation_on_ff.json"
+    path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(ValueError, match="expected a JSON object in evaluation_on_ff.json; score"):
+        classifier_files.read_evaluation(path)
+
+
+def test_files_are_found_by_their_names(tmp_path):
+    names = ("evaluation.json", "evaluation_on_b.json", "evaluation_on_a.json", "robustness.csv")
+    for name in (*names, "robustness_on_a.csv", "metrics.csv"):
+        (tmp_path / name).write_text("")
+    others = classifier_files.on_other_data(tmp_path)
+    assert [path.name for path in others] == ["evaluation_on_a.json", "evaluation_on_b.json"]
+    tables = classifier_files.robustness_tables(tmp_path)
+    assert [path.name for path in tables] == ["robustness.csv", "robustness_on_a.csv"]

@@ -1,0 +1,92 @@
+"""Reads what a classifier's run directory holds beside evaluation.json."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tfselfsup.report.classifiers import ClassifierRun
+
+NAMES = ("data_set", "part", "checkpoint", "corruption")
+FIGURES = ("strength", "accuracy", "auc")
+
+
+def on_other_data(path: Path) -> list[Path]:
+    """Lists the evaluations on data sets other than a run's own."""
+    return sorted(path.glob("evaluation_on_*.json"))
+
+
+def read_evaluation(path: Path) -> dict[str, Any]:
+    """Reads an evaluation on other data.
+
+    Raises:
+        ValueError: If the file does not hold a JSON object.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise ValueError(f"expected a JSON object in {path.name}; score the run again")
+    return content
+
+
+def robustness_tables(path: Path) -> list[Path]:
+    """Lists a run's tables of scores on corrupted images: of its own data set, and of others."""
+    return sorted(path.glob("robustness*.csv"))
+
+
+def read_robustness(path: Path) -> pd.DataFrame:
+    """Reads scores on corrupted images.
+
+    Args:
+        path: A file that `bin/evaluate_classifier --robustness` wrote.
+
+    Returns:
+        The columns `NAMES`, str, and `FIGURES`, float64; `auc` is NaN unless there are two classes.
+
+    Raises:
+        ValueError: If it is no such file.
+    """
+    try:
+        table = pd.read_csv(path, dtype=dict.fromkeys(NAMES, str)).fillna(dict.fromkeys(NAMES, ""))
+        table = table[[*NAMES, *FIGURES]].astype(dict.fromkeys(FIGURES, float))
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{path.name} is broken: {error}") from error
+    # A corruption names a file, too.
+    is_valid = table["corruption"].map(lambda name: re.fullmatch("[a-z0-9_]+", name) is not None)
+    is_valid &= table["strength"].between(0, 1e9) & table["accuracy"].between(0, 1)
+    is_valid &= table["auc"].between(0, 1) | table["auc"].isna()
+    if not is_valid.all():
+        raise ValueError(f"{path.name} is broken: row {is_valid.argmin() + 1} has no such scores")
+    return table
+
+
+def with_robustness(run: ClassifierRun, tables: Sequence[pd.DataFrame]) -> ClassifierRun:
+    """Puts a classifier's scores on corrupted images beside its evaluation.
+
+    Args:
+        run: A scored classifier.
+        tables: What `read_robustness` returned of its directory.
+
+    Returns:
+        The run with the rows that are of the same data set, the same part and, where the
+        evaluation names one, the same checkpoint.
+    """
+    evaluation = run.evaluation
+    checkpoint = (evaluation.get("protocol") or {}).get("checkpoint")
+    chosen = []
+    for table in tables:
+        is_its = table["data_set"] == evaluation["data_set"]
+        is_its &= table["part"] == evaluation["part"]
+        if checkpoint is not None:
+            is_its &= table["checkpoint"] == checkpoint
+        chosen.append(table[is_its])
+    rows = pd.concat(chosen, ignore_index=True) if chosen else pd.DataFrame()
+    return run if rows.empty else dataclasses.replace(run, robustness=rows)
