@@ -1,0 +1,115 @@
+"""Serves exported models over HTTP."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jsonargparse.typing import NonNegativeFloat, PositiveInt
+
+from tfselfsup.command_line import ExperimentParser
+from tfselfsup.programs.startup import import_quietly, user_mistakes
+from tfselfsup.serving import layout
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the program.
+
+    Args:
+        arguments: Command-line arguments; those of the process by default.
+    """
+    parser = ExperimentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("directory", help="folder of models that bin/export_model wrote: NAME/1")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other machines ask")
+    parser.add_argument("--port", type=PositiveInt, default=8000)
+    parser.add_argument("--replicas", type=PositiveInt, default=1, help="processes that answer")
+    parser.add_argument(
+        "--batch_size", type=PositiveInt, default=32, help="most examples of one call of a model"
+    )
+    parser.add_argument(
+        "--batch_wait",
+        type=NonNegativeFloat,
+        default=0.005,
+        help="seconds that the first example of a batch waits for others",
+    )
+    parser.add_argument(
+        "--request_bytes", type=PositiveInt, default=20_000_000, help="largest body of a request"
+    )
+    parser.add_argument(
+        "--instances", type=PositiveInt, default=128, help="most examples of one request"
+    )
+    parsed = parser.parse_args(arguments)
+    with user_mistakes():
+        found = layout.find(Path(parsed.directory))
+        for folder in found.values():
+            layout.description(folder)
+        _check_free(parsed.host, parsed.port)
+    import_quietly("tensorflow")  # sets what Ray's processes inherit, too
+    from tfselfsup.serving import server
+
+    limits = server.Limits(
+        parsed.batch_size, parsed.batch_wait, parsed.request_bytes, parsed.instances
+    )
+    with running(Path(parsed.directory), limits, parsed.replicas, parsed.host, parsed.port) as url:
+        # What runs services ends them so; as with Ctrl-C, and set after Ray has set its own.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for name in found:
+            print(f"{url}/v1/models/{name}:predict", flush=True)
+        signal.pause()
+
+
+def _check_free(host: str, port: int) -> None:
+    """Makes sure that nobody listens there: Ray would say so after half a minute, at length."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ValueError(
+                f"expected a free port, got {host}:{port} ({error.strerror}); name another --port"
+            ) from error
+
+
+@contextmanager
+def running(directory: Path, limits, replicas: int, host: str, port: int) -> Iterator[str]:
+    """Starts Ray and the server, and ends both with the block.
+
+    Args:
+        directory: Of the models.
+        limits: `server.Limits`.
+        replicas: Processes that answer.
+        host: Address to listen on.
+        port: To listen on.
+
+    Yields:
+        The server's URL, when all models can answer.
+    """
+    # Ray's processes find this package where this one found it; Ray reports to nobody.
+    here = str(Path(__file__).resolve().parents[2])
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it announces a change
+    warnings.filterwarnings("ignore", "Pydantic v1 is deprecated")  # TF-Agents allows no other
+    import ray
+    from ray import serve
+
+    from tfselfsup.serving import server
+
+    # A cluster of its own, whatever others this machine or its environment knows of.
+    ray.init("local", include_dashboard=False, logging_level="error", log_to_driver=False)
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    try:
+        serve.start(http_options={"host": host, "port": port})
+        serve.run(server.application(directory, limits, replicas), name="models", route_prefix="/")
+        yield f"http://{host}:{port}"
+    finally:
+        print("stopping", file=sys.stderr)
+        serve.delete("models")  # what was asked is answered still
+        ray.shutdown()

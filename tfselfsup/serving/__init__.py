@@ -1,0 +1,1 @@
+"""How trained models leave the house: SavedModels that TensorFlow alone can load."""
