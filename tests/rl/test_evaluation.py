@@ -130,6 +130,13 @@ def test_games_are_in_order_of_slot_and_then_of_time():
     assert all(type(score) is float for score in ended)
 
 
+def test_every_time_step_is_told():
+    environment = MadeUpEnvironment([[1.0] * 3], [[2.0] * 2])
+    told = []
+    play(environment, episodes=2, on_step=lambda step: told.append(step.step_type.tolist()))
+    assert told == [[FIRST, FIRST], [MID, MID], [MID, LAST], [LAST, FIRST]]
+
+
 def test_no_game_counts_twice_or_is_begun_in_vain():
     # A step for each step of the games, and one between two games.
     environment = MadeUpEnvironment([[1.0] * 3, [2.0] * 5])

@@ -5,13 +5,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
 
 from tfselfsup.rl.collector import Episode
-from tfselfsup.rl.monitoring import LearningCurve, MetricsWriter, ProgressBar, RecentMetrics
+from tfselfsup.rl.monitoring import (
+    LearningCurve,
+    MetricsWriter,
+    ProgressBar,
+    RecentMetrics,
+    ShortEvaluation,
+)
 from tfselfsup.rl.training import EpisodeEnded, Progress, Stepped, Updated
 from tfselfsup.runs import RunDirectory
 
 COLUMNS = ("loss/q", "loss/rotation")
+SETTINGS = {"seed": 3, "agent.learning_rate": 2e-4, "environment.game": "pong"}
 ALL_COLUMNS = [
     "agent_steps",
     "updates",
@@ -66,7 +74,7 @@ class Session:
 
 
 def make_writer(run, period, recent, histograms_of=None) -> MetricsWriter:
-    return MetricsWriter(run, period, recent, COLUMNS, histograms_of)
+    return MetricsWriter(run, period, recent, COLUMNS, SETTINGS, histograms_of)
 
 
 def session_with_metrics(run, period, **settings) -> Session:
@@ -231,6 +239,42 @@ def test_rows_are_there_as_soon_as_they_are_written(run):
     assert list(scalars_of(run)["updates"]) == [2]
 
 
+def tensors_of(run, plugin):
+    """What TensorBoard reads for one of its plugins: the steps and values by name."""
+    accumulator = EventAccumulator(str(run.path), size_guidance={"tensors": 0}).Reload()
+    return {
+        name: [
+            (event.step, tf.make_ndarray(event.tensor_proto)) for event in accumulator.Tensors(name)
+        ]
+        for name in accumulator.Tags()["tensors"]
+        if accumulator.SummaryMetadata(name).plugin_data.plugin_name == plugin
+    }
+
+
+def test_tensorboard_has_the_settings_to_sort_by(run):
+    recent = RecentMetrics()
+    Session(make_writer(run, 2, recent), total_steps=2).run_to_end()
+    accumulator = EventAccumulator(str(run.path)).Reload()
+    metadata = accumulator.SummaryMetadata("_hparams_/session_start_info")
+    content = plugin_data_pb2.HParamsPluginData.FromString(metadata.plugin_data.content)
+    found = {
+        name: getattr(value, value.WhichOneof("kind"))
+        for name, value in content.session_start_info.hparams.items()
+    }
+    assert found == SETTINGS
+
+
+def test_tensorboard_has_frames_of_each_evaluation(run):
+    recent = RecentMetrics()
+    curve, _ = curve_of(20, Evaluator(-20.0, -10.0), recent)
+    Session(recent, curve, make_writer(run, 10, recent), total_steps=40).run_to_end()
+    ((name, events),) = tensors_of(run, "images").items()
+    assert name == "game" and [step for step, _ in events] == [20, 40]
+    for number, (_, (width, height, *pictures)) in enumerate(events, 1):
+        assert (int(width), int(height), len(pictures)) == (4, 4, 2)
+        assert (tf.io.decode_png(pictures[0]).numpy() == number).all()
+
+
 # LearningCurve
 
 
@@ -241,10 +285,11 @@ class Evaluator:
         self.means = list(means)
         self.played = 0
 
-    def __call__(self) -> np.ndarray:
+    def __call__(self) -> ShortEvaluation:
         mean = self.means[self.played]
         self.played += 1
-        return np.array([mean - 1, mean + 1])
+        frames = np.full((2, 4, 4, 1), self.played, np.uint8)
+        return ShortEvaluation(np.array([mean - 1, mean + 1]), frames)
 
 
 def curve_of(period, evaluator, recent, best_score=float("-inf")):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from tfselfsup.command_line import built, experiment_parser
 from tfselfsup.config import AgentExperiment
+from tfselfsup.config.flattened import flattened
 from tfselfsup.programs.startup import (
     fail,
     start_tensorflow,
@@ -15,6 +16,8 @@ from tfselfsup.programs.startup import (
     warn_of_slow_precision,
 )
 from tfselfsup.runs import RunDirectory
+
+SHOWN_FRAMES = 4  # of a game of each short evaluation, in TensorBoard
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -129,6 +132,7 @@ class _Session:
             settings.logging.period,
             recent,
             agent.metric_names,
+            flattened(settings),
             agent.model if settings.logging.histograms else None,
         )
         # The checkpoint comes after the row of its step: a resumed run begins with the next row.
@@ -180,16 +184,17 @@ def _catch_interrupt() -> Callable[[], bool]:
 
 
 def _short_evaluation(experiment: AgentExperiment, policy) -> Callable:
-    """Returns a function that plays some whole games and returns their raw scores."""
+    """Returns a function that plays some whole games."""
     import numpy as np
 
     from tfselfsup.programs import agent_parts as parts
-    from tfselfsup.rl import evaluation
+    from tfselfsup.rl import evaluation, game_frames, monitoring
 
     settings = experiment.evaluation
     seed = parts.seeds(experiment.seed)["curve"]
 
-    def play() -> np.ndarray:
+    def play() -> monitoring.ShortEvaluation:
+        shown = game_frames.GameFrames(SHOWN_FRAMES)
         environment = parts.make_environment(
             experiment.environment,
             seed,
@@ -202,8 +207,9 @@ def _short_evaluation(experiment: AgentExperiment, policy) -> Callable:
             episodes=settings.curve_episodes,
             epsilon=settings.epsilon,
             generator=np.random.default_rng(seed),
+            on_step=shown,
         )
         environment.close()
-        return result.scores
+        return monitoring.ShortEvaluation(result.scores, shown.frames)
 
     return play

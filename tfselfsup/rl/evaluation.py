@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from tf_agents.trajectories import time_step as ts
 
 from tfselfsup.rl.environments import AtariEnvironment
 from tfselfsup.rl.policies import Policy, epsilon_greedy
@@ -29,6 +30,7 @@ def evaluate(
     epsilon: float,
     generator: np.random.Generator,
     on_episode: Callable[[float], None] | None = None,
+    on_step: Callable[[ts.TimeStep], None] | None = None,
 ) -> EvaluationResult:
     """Plays whole games, epsilon-greedily, and reports every score.
 
@@ -48,6 +50,7 @@ def evaluate(
         epsilon: Probability of a random action, in [0, 1].
         generator: Draws the random actions.
         on_episode: Called with each score as the game ends.
+        on_step: Called with every time step of all slots, the first included.
 
     Raises:
         ValueError: If `episodes` or `epsilon` is out of range.
@@ -62,10 +65,14 @@ def evaluate(
     score = np.zeros(slots, np.float64)
     length = np.zeros(slots, np.int64)
     time_step = environment.reset()
+    if on_step is not None:
+        on_step(time_step)
     while (active := np.flatnonzero(played < quota)).size:
         time_step = environment.step(
             choose_actions(environment, policy, active, epsilon=epsilon, generator=generator)
         )
+        if on_step is not None:
+            on_step(time_step)
         score += time_step.reward
         length += ~time_step.is_first()
         for slot in active[time_step.is_last()[active]]:

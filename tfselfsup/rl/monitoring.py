@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
 from tqdm import tqdm
 
+from tfselfsup.config import Scalar
 from tfselfsup.rl.training import Event, Progress, Stepped, Updated
 from tfselfsup.runs import RunDirectory
+
+GAME = "game"  # what the frames are called in TensorBoard
+
+
+class ShortEvaluation(NamedTuple):
+    """What comes of a few games.
+
+    Attributes:
+        scores: float64 [episodes], raw.
+        frames: uint8 [n, H, W, C], of one of the games, in their order.
+    """
+
+    scores: np.ndarray
+    frames: np.ndarray
 
 
 @dataclass
@@ -22,10 +39,12 @@ class RecentMetrics:
     Attributes:
         updates: Every metric of every update since.
         evaluation_score: Mean score of the short evaluation since, if there was one.
+        evaluation_frames: Its frames.
     """
 
     updates: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     evaluation_score: float | None = None
+    evaluation_frames: np.ndarray | None = None
 
     def __call__(self, event: Event) -> None:
         """Takes in an update."""
@@ -40,7 +59,7 @@ class LearningCurve:
     def __init__(
         self,
         period: int,
-        evaluate: Callable[[], np.ndarray],
+        evaluate: Callable[[], ShortEvaluation],
         recent: RecentMetrics,
         save_best: Callable[[Progress, float], None],
         best_score: float,
@@ -49,8 +68,8 @@ class LearningCurve:
 
         Args:
             period: Agent steps between evaluations; 0 for none.
-            evaluate: Plays whole games and returns their raw scores.
-            recent: Where the mean score goes.
+            evaluate: Plays whole games.
+            recent: Where the mean score and the frames go.
             save_best: Saves the run as the best so far, with its score.
             best_score: The best mean score so far.
         """
@@ -65,7 +84,9 @@ class LearningCurve:
         if not isinstance(event, Stepped) or not self._period:
             return
         if event.reached(self._period) or event.finished:
-            score = self._recent.evaluation_score = float(np.mean(self._evaluate()))
+            evaluation = self._evaluate()
+            score = self._recent.evaluation_score = float(np.mean(evaluation.scores))
+            self._recent.evaluation_frames = evaluation.frames
             if score > self._best_score:
                 self._best_score = score
                 self._save_best(event.progress, score)
@@ -80,6 +101,7 @@ class MetricsWriter:
         period: int,
         recent: RecentMetrics,
         columns: tuple[str, ...],
+        hyper_parameters: Mapping[str, Scalar],
         histograms_of: tf.keras.Model | None,
     ):
         """Opens TensorBoard's file.
@@ -89,6 +111,7 @@ class MetricsWriter:
             period: Agent steps between rows.
             recent: What to write.
             columns: Names of the updates' metrics.
+            hyper_parameters: What TensorBoard sorts runs by.
             histograms_of: A model whose weights are drawn as histograms, or None.
         """
         self._run = run
@@ -97,6 +120,8 @@ class MetricsWriter:
         self._columns = columns
         self._histograms_of = histograms_of
         self._writer = tf.summary.create_file_writer(str(run.path))
+        with self._writer.as_default():
+            hparams.hparams(dict(hyper_parameters))
         self._last: tuple[int, float] | None = None
 
     def __call__(self, event: Event) -> None:
@@ -129,13 +154,16 @@ class MetricsWriter:
         self._to_tensorboard(row)
         self._last = (progress.agent_steps, progress.seconds)
         recent.updates.clear()
-        recent.evaluation_score = None
+        recent.evaluation_score = recent.evaluation_frames = None
 
     def _to_tensorboard(self, row: dict[str, float | int | None]) -> None:
         with self._writer.as_default(step=row["agent_steps"]):
             for name, value in row.items():
                 if value is not None:
                     tf.summary.scalar(name, value)
+            frames = self._recent.evaluation_frames
+            if frames is not None:
+                tf.summary.image(GAME, frames, max_outputs=len(frames))
             if self._histograms_of is not None:
                 for variable in self._histograms_of.trainable_weights:
                     tf.summary.histogram(variable.name, variable)

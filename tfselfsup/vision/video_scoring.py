@@ -166,10 +166,14 @@ def interval(
 
 
 def video_row(scored: ScoredVideo) -> dict[str, Any]:
-    """Returns what is known of a video; values that are not known are None."""
+    """Returns what is known of a video; values that are not known are None.
+
+    `name` is that of the folder of its crops, and what other rows call it.
+    """
     manifest = scored.manifest
     return {
         "video": str(manifest.video.path),
+        "name": manifest.video.video_id,
         "status": manifest.status,
         "reason": manifest.reason,
         "frames": manifest.frames,
