@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
-import cv2
 import numpy as np
+
+from tfselfsup.runs.mp4 import mp4
 
 
 def write(path: str | os.PathLike[str], pictures: Iterable[np.ndarray], rate: float) -> None:
@@ -21,20 +22,8 @@ def write(path: str | os.PathLike[str], pictures: Iterable[np.ndarray], rate: fl
     Raises:
         OSError: If the file cannot be written.
     """
-    path = Path(path)
-    partial = path.with_name(f"{path.stem}.partial.mp4")  # OpenCV goes by the ending
     pictures = iter(pictures)
     first = next(pictures)
-    size = (first.shape[1], first.shape[0])
-    writer = cv2.VideoWriter(str(partial), cv2.VideoWriter_fourcc(*"mp4v"), rate, size)
-    if not writer.isOpened():
-        raise OSError(f"expected a folder to write a video to, cannot write {path}")
-    try:
-        writer.write(cv2.cvtColor(first, cv2.COLOR_RGB2BGR))
-        for picture in pictures:
-            writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        writer.release()
-        os.replace(partial, path)
-    finally:
-        writer.release()
-        partial.unlink(missing_ok=True)
+    with mp4(path, rate, (first.shape[1], first.shape[0])) as append:
+        for picture in itertools.chain([first], pictures):
+            append(picture)

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,6 +10,7 @@ from ale_py.vector_env import AtariVectorEnv
 from tfselfsup.rl.environments import AtariEnvironment
 from tfselfsup.rl.evaluation import choose_actions
 from tfselfsup.rl.policies import Policy
+from tfselfsup.runs.mp4 import mp4
 
 FRAMES_PER_SECOND = 60  # the speed of the console
 SCALE = 2  # video pixels per console pixel
@@ -41,25 +41,14 @@ def record_game(
     Raises:
         OSError: If the file cannot be written.
     """
-    path = Path(path)
-    partial = path.with_name(f"{path.stem}.partial.mp4")  # OpenCV goes by the ending
     screen = environment.colour_emulator()
     _, _, height, width, _ = screen.observation_space.shape
     size = (SCALE * width, SCALE * height)
-    writer = cv2.VideoWriter(str(partial), cv2.VideoWriter_fourcc(*"mp4v"), FRAMES_PER_SECOND, size)
-    if not writer.isOpened():
-        raise OSError(f"expected a folder to write a video to, cannot write {path}")
     score = 0.0
-    try:
+    with mp4(path, FRAMES_PER_SECOND, size) as append:
         for frame, reward in _play(environment, screen, policy, epsilon, generator):
-            large = cv2.resize(frame, size, interpolation=cv2.INTER_NEAREST)
-            writer.write(cv2.cvtColor(large, cv2.COLOR_RGB2BGR))
+            append(cv2.resize(frame, size, interpolation=cv2.INTER_NEAREST))
             score += reward
-        writer.release()
-        os.replace(partial, path)
-    finally:
-        writer.release()
-        partial.unlink(missing_ok=True)
     return score
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from tfselfsup.datasets.records import Frame
 from tfselfsup.datasets.videos import VideoReader
+from tfselfsup.runs.mp4 import mp4
 from tfselfsup.vision.video_scoring import ScoredVideo
 
 FRAMES_PER_SECOND = 30
@@ -35,25 +35,14 @@ def write(scored: ScoredVideo, path: Path) -> None:
         OSError: If it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.stem}.partial.mp4")  # OpenCV goes by the ending
     frames = iter(VideoReader(scored.manifest.video.path, rate=FRAMES_PER_SECOND))
     first = next(frames)
     height, width = first.pixels.shape[:2]
-    writer = cv2.VideoWriter(
-        str(partial), cv2.VideoWriter_fourcc(*"mp4v"), FRAMES_PER_SECOND, (width, height)
-    )
-    if not writer.isOpened():
-        raise OSError(f"expected a folder to write a video to, cannot write {path}")
-    try:
+    with mp4(path, FRAMES_PER_SECOND, (width, height)) as append:
         for frame, times in _paced(itertools.chain([first], frames)):
-            drawn = cv2.cvtColor(annotated(frame, scored), cv2.COLOR_RGB2BGR)
+            drawn = annotated(frame, scored)
             for _ in range(times):
-                writer.write(drawn)
-        writer.release()
-        os.replace(partial, path)
-    finally:
-        writer.release()
-        partial.unlink(missing_ok=True)
+                append(drawn)
 
 
 def annotated(frame: Frame, scored: ScoredVideo) -> np.ndarray:
