@@ -13,6 +13,7 @@ from tfselfsup.command_line import built, experiment_parser, load_experiment
 from tfselfsup.config import (
     AgentConfig,
     AgentExperiment,
+    ClassifierExperiment,
     TaskConfig,
     differences,
 )
@@ -423,6 +424,53 @@ def test_every_experiment_loads_and_prints_itself(capsys, file_of, path):
         found = getattr(experiment, section)
         if dataclasses.is_dataclass(found):
             assert settings.keys() <= {key.name for key in dataclasses.fields(found)}
+
+
+CLASSIFIERS = [path for path in CONFIGS if path.parent.name in ("forged_faces", "digits")]
+
+
+def classifier(*arguments) -> ClassifierExperiment:
+    parser = experiment_parser("", ClassifierExperiment)
+    return built(ClassifierExperiment, parser, parser.parse_args(list(arguments)))
+
+
+@pytest.mark.parametrize("path", CLASSIFIERS, ids=name_of)
+def test_every_classifier_loads_and_prints_itself(capsys, file_of, path):
+    experiment = load_experiment(path)
+    assert isinstance(experiment, ClassifierExperiment)
+    with pytest.raises(SystemExit):
+        classifier("--config", name_of(path), "--print_config")
+    # What is printed has all sections, by which its kind is known again.
+    assert load_experiment(file_of(capsys.readouterr().out)) == experiment
+
+
+def test_a_file_is_of_the_kind_that_has_its_sections(file_of):
+    assert isinstance(load_experiment(file_of("seed: 3")), AgentExperiment)
+    found = load_experiment(file_of("seed: 3\nmode: pretrain"))
+    assert isinstance(found, ClassifierExperiment) and (found.seed, found.mode) == (3, "pretrain")
+    with pytest.raises(ValueError, match="encoder"):
+        load_experiment(file_of("encoder: {trunk: alexnet}\nagent: {gamma: 0.5}"))
+
+
+@pytest.mark.parametrize(
+    "option, value, told",
+    [
+        ("--training.tasks", "rotation", "[{name: rotation}]"),
+        ("--training.tasks", "[{name: rotation, weight: -1}]", "tasks.weight"),
+        ("--probe.strengths", "[0]", "probe.strengths"),
+        ("--encoder.side", "0", "encoder.side"),
+        ("--training.augmentation.crop", "0", "training.augmentation.crop"),
+        ("--training.augmentation.jpeg", "101", "training.augmentation.jpeg"),
+        ("--data.split", "house", "data.split"),
+        ("--encoder.trunc", "alexnet", "encoder.trunk"),
+    ],
+)
+def test_a_wrong_setting_of_a_classifier_is_one_line(capsys, option, value, told):
+    with pytest.raises(SystemExit) as ended:
+        classifier(option, value)
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=name_of)

@@ -153,6 +153,11 @@ def test_a_plan_has_every_experiment_with_every_seed():
     assert planned[2].experiment.agent.tasks == (config.TaskConfig("rotation"),)
 
 
+def test_a_classifier_is_no_experiment_of_a_reproduction():
+    with pytest.raises(ValueError, match="experiments of agents, got digits/two_layer_cnn"):
+        reproduce.plan(config.Reproduction(("digits/two_layer_cnn",)), Path("out"))
+
+
 def test_overrides_replace_settings_of_every_kind():
     overrides = {
         "total_steps": 50,

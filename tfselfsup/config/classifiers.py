@@ -48,7 +48,9 @@ class EncoderConfig:
         weights: ``random``; ``imagenet``, the published ones; or a file, the run directory of a
             pre-training, or a TF-Hub handle or folder.
         feature: What the class head reads, such as ``pooled``, or an output of a TF-Hub encoder.
-        side: Height and width the images are scaled to, in pixels; the trunk's own if not given.
+        side: Height and width the images are scaled to, in pixels; the trunk's own if not given. A
+            TF-Hub encoder scales once more, to 256 by bicubic interpolation as it was published:
+            give the images' own side to have that alone.
         precision: Arithmetic of the layers; weights, outputs and losses stay in float32.
     """
 

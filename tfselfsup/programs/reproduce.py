@@ -104,13 +104,14 @@ def plan(reproduction: Reproduction, out: Path) -> list[PlannedRun]:
     for name in reproduction.experiments:
         for seed in reproduction.seeds:
             options = ("--config", command_line.find_config(name), *overrides, "--seed", str(seed))
-            planned.append(
-                PlannedRun(
-                    options,
-                    command_line.load_experiment(name, options[2:]),
-                    RunDirectory(out / f"{Path(name).stem}_seed{seed}"),
+            experiment = command_line.load_experiment(name, options[2:])
+            if not isinstance(experiment, AgentExperiment):
+                raise ValueError(
+                    f"expected experiments of agents, got {name}, a classifier; train that one with "
+                    "bin/train_classifier"
                 )
-            )
+            run = RunDirectory(out / f"{Path(name).stem}_seed{seed}")
+            planned.append(PlannedRun(options, experiment, run))
     folders = [one.run.path for one in planned]
     shared = {str(folder) for folder in folders if folders.count(folder) > 1}
     if shared:
