@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import tfselfsup
-from tfselfsup.config import AgentExperiment, TaskConfig
+from tfselfsup.config import AgentExperiment, ClassifierExperiment, TaskConfig
 from tfselfsup.runs import RunDirectory, written_aside
 
 
@@ -429,3 +429,48 @@ def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
             pass
     with RunDirectory(tmp_path / "run").training():
         assert (tmp_path / "run").is_dir()
+
+
+# What a classifier's run is made from, and its temperatures
+
+
+def test_a_run_stays_with_what_it_was_made_from(run):
+    with pytest.raises(ValueError, match="expected an inputs.json in .*run, got none"):
+        run.inputs()
+    run.bind({"data": "abc", "weights": "random"})
+    run.bind({"data": "abc", "weights": "random"})
+    run.check_inputs({"data": "abc"})
+    assert run.inputs() == {"data": "abc", "weights": "random"}
+    for check in (run.bind, run.check_inputs):
+        with pytest.raises(ValueError, match="other data than there is now: expected abc, got abd"):
+            check({"data": "abd"})
+    assert run.inputs()["data"] == "abc"
+
+
+def test_every_checkpoint_has_a_temperature_of_its_own(run):
+    with pytest.raises(ValueError, match="train the classifier to its end"):
+        run.temperature("last")
+    run.write_temperatures({"last": 1.5, "best": 0.5})
+    assert (run.temperature("last"), run.temperature("best")) == (1.5, 0.5)
+    with pytest.raises(ValueError, match="for the only checkpoint"):
+        run.temperature("only")
+    run.write_temperatures({"last": -1.0})
+    with pytest.raises(ValueError, match="above 0"):
+        run.temperature("last")
+
+
+def test_evaluations_of_other_data_have_files_of_their_own(run):
+    run.write_evaluation({"own": 1})
+    path = run.write_evaluation({"other": 2}, "_on_a b/../c")
+    assert path.parent == run.path and path.name == "evaluation_on_a_b_.._c.json"
+    assert run.evaluation() == {"own": 1}
+
+
+def test_a_run_of_the_other_kind_is_told(run, tmp_path):
+    other = RunDirectory(tmp_path / "other")
+    other.start(ClassifierExperiment())
+    assert other.experiment(ClassifierExperiment) == ClassifierExperiment()
+    with pytest.raises(ValueError, match="settings of AgentExperiment.*ClassifierExperiment"):
+        other.experiment(AgentExperiment)
+    with pytest.raises(ValueError, match="settings of ClassifierExperiment"):
+        run.start(ClassifierExperiment())

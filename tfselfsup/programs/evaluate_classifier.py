@@ -110,7 +110,7 @@ def evaluate(
     from tfselfsup.vision import evaluation
 
     own = data = parts.open_data(experiment.data)
-    run.bind({"data": own.fingerprint()})
+    run.check_inputs({"data": own.fingerprint()})
     chosen, ending = parts.make_parts(experiment, own) == part, {"test": ""}.get(part, f"_{part}")
     if other_data is not None:
         data = parts.open_data(dataclasses.replace(experiment.data, path=other_data))

@@ -107,8 +107,8 @@ def plan(reproduction: Reproduction, out: Path) -> list[PlannedRun]:
             experiment = command_line.load_experiment(name, options[2:])
             if not isinstance(experiment, AgentExperiment):
                 raise ValueError(
-                    f"expected experiments of agents, got {name}, a classifier; train that one with "
-                    "bin/train_classifier"
+                    f"expected experiments of agents, got {name}, a classifier; train that one "
+                    "with bin/train_classifier"
                 )
             run = RunDirectory(out / f"{Path(name).stem}_seed{seed}")
             planned.append(PlannedRun(options, experiment, run))

@@ -68,7 +68,7 @@ def _probe(
     experiment: ClassifierExperiment, run: RunDirectory, data: LabelledImages
 ) -> TrainedClassifier:
     encoder = classifier_encoders.make_encoder(experiment, data)
-    run.bind({"encoder": encoder.key.weights_hash})
+    run.check_inputs({"encoder": encoder.key.weights_hash})
     probe = probe_files.load(run.chosen_checkpoint("last"))
 
     def logits(data: LabelledImages, chosen: np.ndarray) -> np.ndarray:

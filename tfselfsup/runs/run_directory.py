@@ -160,7 +160,7 @@ class RunDirectory:
             remove(self.path / f"replay{ending}")
 
     def bind(self, inputs: dict[str, Any]) -> None:
-        """Writes inputs.json, what the run was made from, or checks that it is the same.
+        """Writes inputs.json, what the run is made from, or checks that it is the same.
 
         Args:
             inputs: Hashes and names of the data and of the weights.
@@ -168,23 +168,42 @@ class RunDirectory:
         Raises:
             ValueError: If the run was made from something else.
         """
-        before = self.inputs() or inputs
-        for name, value in inputs.items():
+        if (self.path / "inputs.json").exists():
+            self.check_inputs(inputs)
+        else:
+            self._write_json("inputs.json", inputs)
+
+    def check_inputs(self, found: dict[str, Any]) -> None:
+        """Checks that something the run was made from is what it was.
+
+        Args:
+            found: Some of its inputs, as they are now.
+
+        Raises:
+            ValueError: If one is another, or nothing was noted.
+        """
+        before = self.inputs()
+        for name, value in found.items():
             if before.get(name) != value:
                 raise ValueError(
                     f"{self.path} was made from other {name} than there is now: expected "
                     f"{str(before.get(name))[:12]}, got {str(value)[:12]}; put it back as it was, "
                     "or name another --run_dir"
                 )
-        self._write_json("inputs.json", before)
 
     def inputs(self) -> dict[str, Any]:
-        """Reads inputs.json; empty if nothing was noted.
+        """Reads inputs.json.
 
         Raises:
-            ValueError: If it holds no JSON object.
+            ValueError: If there is none, or it holds no JSON object.
         """
-        return self._json_object("inputs.json", "name another --run_dir") or {}
+        inputs = self._json_object("inputs.json", "train it again in another --run_dir")
+        if inputs is None:
+            raise ValueError(
+                f"expected an inputs.json in {self.path}, got none; train it again in another "
+                "--run_dir"
+            )
+        return inputs
 
     @property
     def trunk_weights(self) -> Path:
