@@ -10,7 +10,12 @@ from tfselfsup.programs import (
 from tfselfsup.runs import RunDirectory
 
 # A network of seconds, on images that were made on the spot.
-SMALL = {"encoder.trunk": "two_layer_cnn", "encoder.side": 16, "scoring.resamples": 50}
+SMALL = {
+    "encoder.trunk": "two_layer_cnn",
+    "encoder.side": 16,
+    "probe.strengths": "[0.01, 1]",
+    "scoring.resamples": 50,
+}
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,12 @@ from tfselfsup.runs import RunDirectory
 
 pytestmark = pytest.mark.usefixtures("one_tensorflow")
 
-SMALL = {"encoder.trunk": "two_layer_cnn", "encoder.side": 16, "scoring.resamples": 50}
+SMALL = {
+    "encoder.trunk": "two_layer_cnn",
+    "encoder.side": 16,
+    "probe.strengths": "[0.01, 1]",
+    "scoring.resamples": 50,
+}
 FEW = ("--copies", "2", "--count", "3")
 GAME = (
     *("--environment.game", "breakout", "--environment.num_envs", "2", "--seed", "5"),

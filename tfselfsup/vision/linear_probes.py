@@ -16,6 +16,7 @@ import tensorflow as tf
 from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from tfselfsup.vision.labelled_features import LabelledFeatures, check, log_loss
 
@@ -202,7 +203,8 @@ def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _solve(model: LogisticRegression, features: np.ndarray, labels: np.ndarray) -> bool:
-    with warnings.catch_warnings(record=True) as caught:
+    # One thread: the products are so small that more of them wait for each other.
+    with warnings.catch_warnings(record=True) as caught, threadpool_limits(1, "blas"):
         warnings.simplefilter("always", ConvergenceWarning)
         model.fit(features, labels)
     others = [one for one in caught if not issubclass(one.category, ConvergenceWarning)]
