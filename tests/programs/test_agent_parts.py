@@ -37,7 +37,7 @@ def test_tasks_are_found_with_their_options():
     settings = AgentConfig(
         tasks=(TaskConfig("frame_order", options={"classes": 6}), TaskConfig("rotation"))
     )
-    found = agent_parts.make_tasks(settings, FRAME_SHAPE)
+    found = agent_parts.make_tasks(settings.tasks, FRAME_SHAPE, "agent.tasks")
     assert list(found) == ["frame_order", "rotation"]
     assert (found["frame_order"].num_classes, found["rotation"].num_classes) == (6, 4)
 
@@ -47,12 +47,12 @@ def test_a_task_given_twice_is_refused():
         tasks=(TaskConfig("frame_order"), TaskConfig("frame_order", options={"classes": 6}))
     )
     with pytest.raises(ValueError, match="each task once in agent.tasks, got 'frame_order' twice"):
-        agent_parts.make_tasks(settings, FRAME_SHAPE)
+        agent_parts.make_tasks(settings.tasks, FRAME_SHAPE, "agent.tasks")
 
 
 def test_a_task_that_does_not_suit_the_frames_is_refused():
     with pytest.raises(ValueError, match="'frame_order' needs .* 4 frames"):
-        agent_parts.make_tasks(AgentConfig(tasks=(TaskConfig("frame_order"),)), (1, 84, 84, 1))
+        agent_parts.make_tasks((TaskConfig("frame_order"),), (1, 84, 84, 1), "agent.tasks")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_the_network_has_the_q_head_of_the_settings_and_a_head_for_each_task(
     game, dueling, parameters
 ):
     experiment = AgentExperiment(network=NetworkConfig(dueling=dueling, hidden_units=4))
-    found = agent_parts.make_tasks(AgentConfig(tasks=(TaskConfig("rotation"),)), FRAME_SHAPE)
+    found = agent_parts.make_tasks((TaskConfig("rotation"),), FRAME_SHAPE, "agent.tasks")
     model = agent_parts.make_model(experiment, game, found)
     assert model.input_shape == (None, *FRAME_SHAPE)
     assert {name: output.shape[1] for name, output in model.output.items()} == {

@@ -113,6 +113,27 @@ def checked_choice(chosen: np.ndarray, count: int) -> np.ndarray:
     return chosen
 
 
+def decoded(content: tf.Tensor, side: int, channels: int = 3) -> tf.Tensor:
+    """Decodes a JPEG, PNG, GIF or BMP and scales it to a square.
+
+    Args:
+        content: The bytes of a file, a string scalar.
+        side: Height and width of the result, in pixels.
+        channels: 3 for colour, 1 for grey.
+
+    Returns:
+        uint8 [side, side, channels].
+
+    Raises:
+        tf.errors.InvalidArgumentError: If it is no image.
+    """
+    image = tf.io.decode_image(content, channels=channels, expand_animations=False)
+    fits = tf.reduce_all(tf.shape(image)[:2] == side)
+    return tf.ensure_shape(
+        tf.cond(fits, lambda: image, lambda: scaled(image, side)), (side, side, channels)
+    )
+
+
 def scaled(images: tf.Tensor, side: int) -> tf.Tensor:
     """Scales images to a square, bilinearly, and without aliasing where they become smaller.
 

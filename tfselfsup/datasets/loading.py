@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 
 from tfselfsup.datasets import forged_faces, splits
 from tfselfsup.datasets.augmentation import Augmentation, augment
-from tfselfsup.datasets.labelled_images import LabelledImages, checked_choice, scaled
+from tfselfsup.datasets.labelled_images import LabelledImages, checked_choice, decoded
 
 # Encoded images that are shuffled at a time; 10,000 crops of 224x224 take about 50 MB.
 _SHUFFLED = 10_000
@@ -73,7 +73,7 @@ class FaceData(LabelledImages):
 
         def decode(row_and_example, noise):
             row, example = row_and_example
-            image = _decoded(example["image"], side)
+            image = decoded(example["image"], side)  # ready crops may be PNGs
             if augmentation is not None:
                 image = augment(image, tf.stack([shuffle_seed, noise]), augmentation)
             return {"image": image, "label": example["label"], "row": row}
@@ -114,12 +114,3 @@ class FaceData(LabelledImages):
             decoders=decoders,
             read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
         )
-
-
-def _decoded(content: tf.Tensor, side: int) -> tf.Tensor:
-    # Ready crops may be PNGs.
-    image = tf.io.decode_image(content, channels=3, expand_animations=False)
-    fits = tf.reduce_all(tf.shape(image)[:2] == side)
-    return tf.ensure_shape(
-        tf.cond(fits, lambda: image, lambda: scaled(image, side)), (side, side, 3)
-    )

@@ -8,5 +8,6 @@ HELPERS = (
     "classifier_encoders",
     "classifier_parts",
     "startup",
+    "task_parts",
     "trained_classifier",
 )

@@ -9,12 +9,22 @@ import tensorflow as tf
 from tf_agents.environments import py_environment
 from tf_agents.specs import tensor_spec
 
-from tfselfsup import tasks
 from tfselfsup.config import AgentConfig, AgentExperiment, EnvironmentConfig
 from tfselfsup.models import encoders, heads, multi_head
-from tfselfsup.rl import clipping, collector, learner, objectives, policies, replay, samplers
+from tfselfsup.programs.task_parts import make_tasks
+from tfselfsup.rl import (
+    checkpointing,
+    clipping,
+    collector,
+    learner,
+    objectives,
+    policies,
+    replay,
+    samplers,
+)
 from tfselfsup.rl.agent import SelfSupervisedDqnAgent
 from tfselfsup.rl.environments import AtariEnvironment
+from tfselfsup.runs import RunDirectory
 
 
 def seeds(seed: int) -> dict[str, int]:
@@ -43,17 +53,6 @@ def make_environment(
     )
 
 
-def make_tasks(settings: AgentConfig, frame_shape: tuple[int, ...]) -> dict[str, tasks.Task]:
-    """Finds the tasks and checks that they suit the frames (T, H, W, C)."""
-    found = {}
-    for chosen in settings.tasks:
-        if chosen.name in found:
-            raise ValueError(f"expected each task once in agent.tasks, got '{chosen.name}' twice")
-        found[chosen.name] = tasks.get(chosen.name, **chosen.options)
-        found[chosen.name].check(frame_shape)
-    return found
-
-
 def make_model(experiment: AgentExperiment, environment: py_environment.PyEnvironment, tasks_found):
     """Makes a fresh network with the Q head and a head for each task."""
     network = experiment.network
@@ -75,7 +74,8 @@ def make_agent(
 ) -> SelfSupervisedDqnAgent:
     """Makes the agent with fresh weights, which depend on the experiment's seed only."""
     settings = experiment.agent
-    tasks_found = make_tasks(settings, tuple(environment.observation_spec().shape))
+    frame_shape = tuple(environment.observation_spec().shape)
+    tasks_found = make_tasks(settings.tasks, frame_shape, "agent.tasks")
     tf.keras.utils.set_random_seed(seeds(experiment.seed)["weights"])
     steps = objectives.gradient_steps(
         settings.mode,
@@ -99,6 +99,25 @@ def make_agent(
         clip_gradients=clipping.get(settings.gradient_clipping, settings.gradient_clip_norm),
         seed=seeds(experiment.seed)["tasks"],
     )
+
+
+def trained_agent(
+    experiment: AgentExperiment, run: RunDirectory, environment: py_environment.PyEnvironment
+) -> tuple[SelfSupervisedDqnAgent, int]:
+    """Makes the agent with the weights of the checkpoint that is to be scored.
+
+    Returns:
+        The agent, and the agent steps it was trained for.
+
+    Raises:
+        ValueError: If it is the Random agent, or there is no such checkpoint.
+    """
+    if experiment.agent.kind == "random":
+        raise ValueError(f"expected an agent with a network, got {run.path}, the Random agent")
+    checkpoint = run.chosen_checkpoint(experiment.evaluation.checkpoint)
+    agent = make_agent(experiment, environment)
+    checkpointing.load_weights(agent.model, checkpoint)
+    return agent, checkpointing.agent_steps(checkpoint)
 
 
 def target_period(settings: AgentConfig) -> int:

@@ -176,18 +176,14 @@ def _classifier(experiment: ClassifierExperiment, run: RunDirectory, parsed: Any
     # The kind of the images is enough: files can be explained where the data set is not.
     kind = parts.DATA[experiment.data.kind]
     classifier = trained_classifier.load(experiment, run, kind)
-    if classifier.network is None:
-        raise ValueError(
-            f"expected a classifier that is a network, got {run.path} with the probe "
-            f"{experiment.probe.solver}; train one with --probe.solver lbfgs"
-        )
+    network = classifier.required_network()
     side = classifier.encoder.side
     read = _files if parsed.images else _examples
     images, names = read(experiment, parsed, side)
-    outputs = classifier.network.output
+    outputs = network.output
     asked = {name: questions.of_class(name) for name in outputs if name != LABEL}
     return Subject(
-        classifier.network,
+        network,
         {LABEL: questions.of_class(LABEL, kind.label_names), **asked},
         images[:, np.newaxis],
         names,
@@ -200,17 +196,15 @@ def _files(experiment: ClassifierExperiment, parsed: Any, side: int):
     import numpy as np
     import tensorflow as tf
 
-    from tfselfsup.datasets.labelled_images import scaled
+    from tfselfsup.datasets.labelled_images import decoded
     from tfselfsup.programs import classifier_parts as parts
 
     channels, images = parts.DATA[experiment.data.kind].channels, []
     for file in parsed.images:
         try:
-            content = Path(file).read_bytes()
-            image = tf.io.decode_image(content, channels=channels, expand_animations=False)
+            images.append(decoded(Path(file).read_bytes(), side, channels).numpy())
         except tf.errors.InvalidArgumentError as error:
             raise ValueError(f"expected an image file, got {file}, which is none") from error
-        images.append(scaled(image, side).numpy())
     return np.stack(images), [Path(file).stem for file in parsed.images]
 
 
@@ -236,19 +230,14 @@ def _agent(experiment: AgentExperiment, run: RunDirectory, parsed: Any) -> Subje
 
     from tfselfsup.attribution import played_games, questions
     from tfselfsup.programs import agent_parts as parts
-    from tfselfsup.rl import checkpointing
     from tfselfsup.rl.objectives import Q
 
-    if experiment.agent.kind == "random":
-        raise ValueError(f"expected an agent with a network, got {run.path}, the Random agent")
     settings = experiment.evaluation
-    checkpoint = run.chosen_checkpoint(settings.checkpoint)
     seed = parts.seeds(experiment.seed)["evaluation"]
     environment = parts.make_environment(
         experiment.environment, seed, 1, settings.repeat_action_probability
     )
-    agent = parts.make_agent(experiment, environment)
-    checkpointing.load_weights(agent.model, checkpoint)
+    agent, _ = parts.trained_agent(experiment, run, environment)
     frames, _ = played_games.observed(
         environment,
         parts.make_policy(experiment, agent.model, 0),

@@ -18,6 +18,7 @@ from tfselfsup.datasets.loading import FaceData
 from tfselfsup.models import heads
 from tfselfsup.models.multi_head import multi_head
 from tfselfsup.programs.classifier_encoders import HUB_ENCODERS, Encoder, pretraining, seeds
+from tfselfsup.programs.task_parts import make_tasks
 from tfselfsup.vision.linear_probes import Adam, Lbfgs, LinearProbe
 from tfselfsup.vision.neighbour_probe import NearestNeighbours
 from tfselfsup.vision.probe import FittedProbe, Probe
@@ -105,19 +106,6 @@ def described_probe(fitted: FittedProbe) -> dict[str, float | int | bool | None]
     return {name: getattr(fitted, name) for name in names if hasattr(fitted, name)}
 
 
-def make_tasks(experiment: ClassifierExperiment, encoder: Encoder) -> dict[str, tasks.Task]:
-    """Finds the tasks and checks that they suit the images."""
-    found = {}
-    for chosen in experiment.training.tasks:
-        if chosen.name in found:
-            raise ValueError(
-                f"expected each task once in training.tasks, got '{chosen.name}' twice"
-            )
-        found[chosen.name] = tasks.get(chosen.name, **chosen.options)
-        found[chosen.name].check(encoder.model.input_shape[1:])
-    return found
-
-
 def make_network(
     experiment: ClassifierExperiment,
     encoder: Encoder,
@@ -158,7 +146,8 @@ def make_model(
             f"expected mode probe for '{experiment.encoder.trunk}', a TF-Hub module, which stays "
             f"frozen, got {experiment.mode}"
         )
-    found = make_tasks(experiment, encoder)
+    frame_shape = encoder.model.input_shape[1:]
+    found = make_tasks(experiment.training.tasks, frame_shape, "training.tasks")
     return MultiTaskModel(
         make_network(experiment, encoder, num_classes, found),
         found,

@@ -149,15 +149,11 @@ def record(experiment: AgentExperiment, run: RunDirectory) -> Path:
 def _policy(experiment: AgentExperiment, run: RunDirectory, environment):
     """Returns the policy to score, and the agent steps it was trained for."""
     from tfselfsup.programs import agent_parts as parts
-    from tfselfsup.rl import checkpointing
 
     if experiment.agent.kind == "random":
         num_actions = int(environment.action_spec().maximum) + 1
         return parts.make_policy(experiment, None, num_actions), 0
-    checkpoint = run.chosen_checkpoint(experiment.evaluation.checkpoint)
-    agent = parts.make_agent(experiment, environment)
-    checkpointing.load_weights(agent.model, checkpoint)
-    steps = checkpointing.agent_steps(checkpoint)
+    agent, steps = parts.trained_agent(experiment, run, environment)
     return parts.make_policy(experiment, agent.model, 0), steps
 
 

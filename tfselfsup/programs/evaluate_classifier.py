@@ -16,6 +16,7 @@ from tfselfsup.programs.startup import import_quietly, start_tensorflow, user_mi
 from tfselfsup.runs import RunDirectory
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from tfselfsup.datasets.labelled_images import LabelledImages
@@ -104,6 +105,9 @@ def evaluate(
     Raises:
         ValueError: If the run is no classifier, or cannot be scored on these images.
     """
+    import numpy as np
+
+    from tfselfsup.datasets import splits
     from tfselfsup.programs import classifier_parts as parts
     from tfselfsup.programs import trained_classifier
     from tfselfsup.programs.classifier_encoders import seeds
@@ -111,11 +115,12 @@ def evaluate(
 
     own = data = parts.open_data(experiment.data)
     run.check_inputs({"data": own.fingerprint()})
-    chosen, ending = parts.make_parts(experiment, own) == part, {"test": ""}.get(part, f"_{part}")
+    part_of = parts.make_parts(experiment, own)
+    chosen, ending = part_of == part, {"test": ""}.get(part, f"_{part}")
     if other_data is not None:
         data = parts.open_data(dataclasses.replace(experiment.data, path=other_data))
         part, ending = "all", f"_on_{parts.data_set_name(data)}"
-        chosen = ~_is_learnt(experiment, own, data)
+        chosen = ~_is_learnt(own.index[np.isin(part_of, splits.PARTS[:2])], data)
         print(f"{(~chosen).sum()} of {len(data)} images are left out: they were learnt from")
     if note := parts.coinciding_splits(experiment, own):
         print(note, file=sys.stderr)
@@ -143,22 +148,20 @@ def evaluate(
     return written
 
 
-def _is_learnt(experiment: ClassifierExperiment, own: LabelledImages, other: LabelledImages):
-    """Tells which images of another data set the classifier knows, or others of their people."""
+def _is_learnt(learnt: pd.DataFrame, other: LabelledImages) -> np.ndarray:
+    """Tells which images of a data set are learnt from, or of the same people: bool [N]."""
     import numpy as np
     import pandas as pd
 
     from tfselfsup.datasets import splits
-    from tfselfsup.programs import classifier_parts as parts
 
-    learnt = np.isin(parts.make_parts(experiment, own), ("train", "validation"))
     # A group is what the hard split would keep on one side: sources, donors and identical images.
-    together = pd.concat([own.index[learnt], other.index], ignore_index=True)
+    together = pd.concat([learnt, other.index], ignore_index=True)
     together["example_id"] = together.index.astype(str)
     group = splits.groups(together, "hard")
-    known = set(other.index["source_id"]) & set(own.index["source_id"][learnt])
+    known = set(other.index["source_id"]) & set(learnt["source_id"])
     by_name = other.index["source_id"].isin(known).to_numpy()
-    is_known = np.isin(group[learnt.sum() :], group[: learnt.sum()])
+    is_known = np.isin(group[len(learnt) :], group[: len(learnt)])
     if (doubtful := (by_name & ~is_known).sum()) > 0:
         print(
             f"warning: {doubtful} images have the source id of one that was learnt from, in a data "

@@ -84,15 +84,10 @@ def _save_classifier(
     kind = parts.DATA[experiment.data.kind]
     classifier = trained_classifier.load(experiment, run, kind)
     encoder, checkpoint = classifier.encoder, classifier.checkpoint
-    if classifier.network is None:
-        raise ValueError(
-            f"expected a classifier that is a network, got {run.path} with the probe "
-            f"{experiment.probe.solver}, which asks its training images; train one with "
-            "--probe.solver lbfgs"
-        )
+    network = classifier.required_network()
     temperature = run.temperature(checkpoint)
     features = encoder.model.output[encoder.reads]
-    model = classifier_export.joined(classifier.network, LABEL, features)
+    model = classifier_export.joined(network, LABEL, features)
     description = {
         "kind": "classifier",
         "model": experiment.encoder.trunk,
@@ -119,27 +114,20 @@ def _save_classifier(
 def _save_agent(experiment: AgentExperiment, run: RunDirectory, folder: Path) -> dict[str, Any]:
     from tfselfsup.programs import agent_parts as parts
     from tfselfsup.programs.evaluate_agent import agent_name
-    from tfselfsup.rl import checkpointing
     from tfselfsup.rl.environments import resolve_game
     from tfselfsup.rl.objectives import Q
     from tfselfsup.serving import agent_export, saved_models
 
-    if experiment.agent.kind == "random":
-        raise ValueError(f"expected an agent with a network, got {run.path}, the Random agent")
-    choice = experiment.evaluation.checkpoint
-    checkpoint = run.chosen_checkpoint(choice)
     environment = parts.make_environment(experiment.environment, experiment.seed, num_envs=1)
-    agent = parts.make_agent(experiment, environment)
+    agent, agent_steps = parts.trained_agent(experiment, run, environment)
     environment.close()
-    checkpointing.load_weights(agent.model, checkpoint)
-    agent_steps = checkpointing.agent_steps(checkpoint)
     model = agent_export.only(agent.model, Q)
     description = {
         "kind": "agent",
         "model": agent_name(experiment.agent),
         "game": resolve_game(experiment.environment.game),
         "labels": _actions(experiment.environment.game),
-        "checkpoint": choice,
+        "checkpoint": experiment.evaluation.checkpoint,
         "agent_steps": agent_steps,
     }
     saved_models.save(

@@ -40,6 +40,19 @@ class TrainedClassifier:
     logits: Callable[[LabelledImages, np.ndarray], np.ndarray]
     checkpoint: str
 
+    def required_network(self) -> tf.keras.Model:
+        """Returns the network.
+
+        Raises:
+            ValueError: If neighbours vote, which cannot be differentiated or exported.
+        """
+        if self.network is None:
+            raise ValueError(
+                "expected a classifier that is a network, got the probe knn, which asks its "
+                "training images; train one with --probe.solver lbfgs"
+            )
+        return self.network
+
 
 def load(
     experiment: ClassifierExperiment, run: RunDirectory, data: LabelledImages
@@ -91,7 +104,7 @@ def _network(
     encoder = classifier_encoders.make_encoder(
         dataclasses.replace(experiment, encoder=random), data
     )
-    encoder = encoder._replace(weights=run.inputs().get("weights", "unknown"))
+    encoder = encoder._replace(weights=run.inputs()["weights"])
     network = parts.make_model(experiment, encoder, len(data.label_names)).network
     choice = experiment.scoring.checkpoint
     training_checkpoints.load_weights(network, run.chosen_checkpoint(choice))

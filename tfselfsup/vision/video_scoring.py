@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfselfsup.datasets.labelled_images import scaled
+from tfselfsup.datasets.labelled_images import decoded
 from tfselfsup.datasets.manifests import Manifest
 from tfselfsup.datasets.ready_crops import is_ready_crop
 from tfselfsup.datasets.records import FAKE, Video
@@ -136,8 +136,7 @@ def score(
 
 def read_crop(file: Path, side: int) -> np.ndarray:
     """Reads a crop as it is read from a prepared data set: uint8 [side, side, 3]."""
-    content = tf.io.read_file(str(file))
-    return scaled(tf.io.decode_image(content, channels=3, expand_animations=False), side).numpy()
+    return decoded(tf.io.read_file(str(file)), side).numpy()
 
 
 def interval(
