@@ -97,59 +97,40 @@ def run_here(*arguments) -> int:
     return 0
 
 
+def files_of(out) -> set[str]:
+    return {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+
+
+def tables(*names) -> set[str]:
+    return {f"tables/{name}.{ending}" for name in names for ending in ("md", "csv", "tex")}
+
+
+def figures(*names) -> set[str]:
+    return {f"figures/{name}.{ending}" for name in names for ending in ("png", "svg")}
+
+
 def test_a_report_has_a_table_and_curves_for_each_game(runs, tmp_path, capsys):
     out = tmp_path / "a" / "report"
     assert run_here(*runs, "--out", out) == 0
-    assert {path.name for path in out.iterdir()} == {
-        "tables.md",
-        *(f"{game}.csv" for game in ("pong", "breakout")),
-        *(f"{game}_learning_curves.png" for game in ("pong", "breakout")),
-        *(f"{game}_learning_curves.svg" for game in ("pong", "breakout")),
-    }
+    games = ("pong", "breakout")
+    assert {"report.md"} | tables(*games) <= files_of(out)
+    assert figures(*(f"{game}_over_agent_steps" for game in games)) <= files_of(out)
     captured = capsys.readouterr()
     assert captured.err == ""
-    text = (out / "tables.md").read_text()
+    text = (out / "report.md").read_text()
     assert captured.out == text
+    _, _, of_pong = text.partition("## Pong\n")
     # Seeds' means 2 and 6; the four games' deviations -3, -1, 1 and 3 give sqrt(20 / 3).
-    assert (
-        text
-        == f"""\
-## pong
-
-Mean raw score of whole games; `published` is the study's.
-
-| agent        |   published |   measured |   std |   games |   seeds |   agent steps |
-|:-------------|------------:|-----------:|------:|--------:|--------:|--------------:|
-| random       |      -21.00 |     -20.50 |  0.71 |       2 |       1 |             0 |
-| dqn          |       20.00 |       4.00 |  2.58 |       4 |       2 |         1,000 |
-| human        |       -3.00 |            |       |         |         |               |
-| world record |       21.00 |            |       |         |         |               |
-| rotation     |      -20.10 |            |       |         |         |               |
-| sequence     |       18.20 |            |       |         |         |               |
-
-Learning curves: {out}/pong_learning_curves.png
-
-## breakout
-
-Mean raw score of whole games; `published` is the study's.
-
-| agent        |   published |   measured |   std |   games |   seeds |   agent steps |
-|:-------------|------------:|-----------:|------:|--------:|--------:|--------------:|
-| random       |        1.25 |            |       |         |         |               |
-| dqn          |        9.90 |            |       |         |         |               |
-| human        |       30.50 |            |       |         |         |               |
-| world record |      864.00 |            |       |         |         |               |
-| rotation     |        7.60 |            |       |         |         |               |
-| sequence     |       14.90 |      14.00 |  2.83 |       2 |       1 |         1,000 |
-
-Learning curves: {out}/breakout_learning_curves.png
-"""
-    )
+    assert "| dqn          |       20.00 |       4.00 |" in of_pong
+    assert "](<figures/pong_over_agent_steps.png>)" in of_pong
+    assert (out / "tables" / "pong.md").read_text() in text
+    latex = (out / "tables" / "pong.tex").read_text()
+    assert latex.startswith("\\begin{tabular}{lr") and "\\toprule" in latex
 
 
 def test_the_csv_table_has_the_exact_figures(runs, tmp_path):
     run_here(*runs, "--out", tmp_path / "report")
-    with (tmp_path / "report" / "pong.csv").open() as file:
+    with (tmp_path / "report" / "tables" / "pong.csv").open() as file:
         rows = {row["agent"]: row for row in csv.DictReader(file)}
     dqn = {name: float(value) for name, value in rows["dqn"].items() if name != "agent"}
     assert dqn == {
@@ -206,25 +187,20 @@ def test_classifiers_have_a_table_of_other_data_and_figures_of_corrupted_images(
     out = tmp_path / "report"
     assert run_here(elsewhere, "--out", out) == 0
     assert capsys.readouterr().err == ""
-    figures = [
+    drawn = [
         f"{name}_{corruption}" for name in ("dfdc", "ff_c40") for corruption in ("jpeg", "blur")
     ]
-    assert {path.name for path in out.iterdir()} == {
-        *("classifiers.md", "classifiers.csv", "classifiers_on_hard.csv"),
-        "classifiers_on_other_data.csv",
-        *(f"{figure}.{ending}" for figure in figures for ending in ("png", "svg")),
-    }
-    text = (out / "classifiers.md").read_text()
-    headings = [line for line in text.splitlines() if line.startswith("#")]
-    assert headings == ["## dfdc", "## On other data", "## Corrupted images"]
-    _, _, drawn = text.partition("## Corrupted images\n\n")
-    assert drawn.splitlines() == [
-        f"- dfdc, jpeg: {out}/dfdc_jpeg.png",
-        f"- dfdc, blur: {out}/dfdc_blur.png",
-        f"- ff/c40, jpeg: {out}/ff_c40_jpeg.png",
-        f"- ff/c40, blur: {out}/ff_c40_blur.png",
-    ]
-    with (out / "classifiers_on_other_data.csv").open() as file:
+    assert figures(*drawn) | tables("dfdc_accuracy", "dfdc_on_hard", "on_other_data") <= files_of(
+        out
+    )
+    text = (out / "report.md").read_text()
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    places = [headings.index(f"## {one}") for one in ("dfdc", "On other data", "Corrupted images")]
+    assert places == sorted(places)
+    _, _, corrupted = text.partition("## Corrupted images\n\n")
+    links = [line.partition("](<")[2] for line in corrupted.splitlines() if "](<" in line]
+    assert links == [f"figures/{name}.png>)" for name in drawn]
+    with (out / "tables" / "on_other_data.csv").open() as file:
         rows = [
             (row["trained_on"], row["tested_on"], float(row["accuracy"]))
             for row in csv.DictReader(file)
@@ -235,15 +211,14 @@ def test_classifiers_have_a_table_of_other_data_and_figures_of_corrupted_images(
 def test_classifiers_have_a_table_for_each_data_set(classifiers, tmp_path, capsys):
     out = tmp_path / "report"
     assert run_here(*classifiers, "--out", out) == 0
-    assert {path.name for path in out.iterdir()} == {
-        *("classifiers.md", "classifiers.csv", "classifiers_on_hard.csv"),
-        "classifiers_by_class.csv",
-    }
+    accuracies = tables(*(f"{name}_accuracy" for name in ("dfdc", "usps", "faceforensics")))
+    assert accuracies | tables("dfdc_on_hard", "usps_by_class") <= files_of(out)
     captured = capsys.readouterr()
-    text = (out / "classifiers.md").read_text()
+    text = (out / "report.md").read_text()
     assert (captured.out, captured.err) == (text, "")
-    headings = [line for line in text.splitlines() if line.startswith("#")]
-    assert headings == ["## dfdc", "## usps", "## faceforensics"]
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    places = [headings.index(f"## {one}") for one in ("dfdc", "usps", "faceforensics")]
+    assert places == sorted(places)
     assert (
         "| 75.0 (95%: 62.5 to 87.5) | 50.0 (95%: 37.5 to 62.5) |                    25.0 |" in text
     )
@@ -251,12 +226,12 @@ def test_classifiers_have_a_table_for_each_data_set(classifiers, tmp_path, capsy
 
 def test_the_csv_tables_of_classifiers_have_the_exact_figures(classifiers, tmp_path):
     run_here(*classifiers, "--out", tmp_path / "report")
-    with (tmp_path / "report" / "classifiers.csv").open() as file:
-        rows = {
-            (row["data_set"], row["model"], row["weights"]): row for row in csv.DictReader(file)
-        }
+    rows = {}
+    for name in ("dfdc", "faceforensics"):
+        with (tmp_path / "report" / "tables" / f"{name}_accuracy.csv").open() as file:
+            rows |= {(name, row["model"], row["weights"]): row for row in csv.DictReader(file)}
     row = rows["dfdc", "resnet50", "random"]
-    figures = (
+    names = (
         "published_hard",
         "random",
         "hard",
@@ -265,15 +240,15 @@ def test_the_csv_tables_of_classifiers_have_the_exact_figures(classifiers, tmp_p
         "random_minus_hard",
         "auc_hard",
     )
-    assert [float(row[name]) for name in figures] == [56.2, 75.0, 50.0, 37.5, 62.5, 25.0, 0.5]
+    assert [float(row[name]) for name in names] == [56.2, 75.0, 50.0, 37.5, 62.5, 25.0, 0.5]
     assert (row["hard_interval"], row["hard_seeds"], row["stand_in"]) == (
         *("95% bootstrap", "1", "False"),
     )
     assert float(rows["faceforensics", "resnet50", "random"]["hard"]) == 62.5
     assert rows["dfdc", "alexnet", "imagenet"]["note"] == "weights not available here"
-    with (tmp_path / "report" / "classifiers_by_class.csv").open() as file:
+    with (tmp_path / "report" / "tables" / "usps_by_class.csv").open() as file:
         (digits,) = csv.DictReader(file)
-    assert (digits["data_set"], digits["0"], digits["1"]) == ("usps", "50.0", "100.0")
+    assert (digits["0"], digits["1"]) == ("50.0", "100.0")
 
 
 def test_agents_and_classifiers_are_reported_together(runs, classifiers, tmp_path, capsys):
@@ -283,9 +258,9 @@ def test_agents_and_classifiers_are_reported_together(runs, classifiers, tmp_pat
     assert run_here(*given, "--out", out) == 0
     captured = capsys.readouterr()
     assert captured.err == f"left out: {half}: evaluation.json has no valid split\n"
-    texts = [(out / name).read_text() for name in ("tables.md", "classifiers.md")]
-    assert captured.out == "\n".join(texts)
-    assert not (out / "classifiers_by_class.csv").exists()
+    assert "## Pong\n" in captured.out and "## dfdc\n" in captured.out
+    assert f"## Left out\n\n- {half}: evaluation.json has no valid split\n" in captured.out
+    assert not tables("dfdc_by_class") & files_of(out)
 
 
 def test_nothing_to_report_is_a_mistake(tmp_path, capsys):
@@ -319,14 +294,14 @@ def test_a_folder_that_cannot_be_written_is_one_line(runs, tmp_path, capsys):
 def test_a_report_is_written_anew(runs, tmp_path):
     out = tmp_path / "report"
     run_here(*runs, "--out", out)
-    first = {path.name: path.read_bytes() for path in out.iterdir()}
+    first = {name: (out / name).read_bytes() for name in files_of(out)}
     made_run(tmp_path / "dqn_2", "dqn", [100.0], seed=2)
     run_here(*runs, tmp_path / "dqn_2", "--out", out)
-    second = {path.name: path.read_bytes() for path in out.iterdir()}
+    second = {name: (out / name).read_bytes() for name in files_of(out)}
     assert second.keys() == first.keys()
-    for name in ("tables.md", "pong.csv", "pong_learning_curves.png"):
+    for name in ("report.md", "tables/pong.csv", "figures/pong_over_agent_steps.png"):
         assert second[name] != first[name]
-    assert second["breakout.csv"] == first["breakout.csv"]
+    assert second["tables/breakout.csv"] == first["tables/breakout.csv"]
 
 
 def test_a_report_imports_no_tensorflow(runs, classifiers, elsewhere, tmp_path):
@@ -348,5 +323,4 @@ def test_a_report_imports_no_tensorflow(runs, classifiers, elsewhere, tmp_path):
         text=True,
     )
     assert (finished.returncode, finished.stderr) == (0, "")
-    texts = [(tmp_path / "report" / name).read_text() for name in ("tables.md", "classifiers.md")]
-    assert finished.stdout == "\n".join(texts)
+    assert finished.stdout == (tmp_path / "report" / "report.md").read_text()

@@ -3,7 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tfselfsup.report import classifier_scores, classifier_sections, classifier_tables
+from tfselfsup.report import classifier_sections, classifier_tables, markdown_report
 from tfselfsup.report.classifiers import ClassifierRun
 
 
@@ -27,13 +27,10 @@ def scored(model, weights, accuracy, *, seed=0, split="hard", **others):
     return ClassifierRun(Path("run"), evaluation | others)
 
 
-def written(runs, data_set) -> str:
-    tables = (
-        classifier_tables.accuracies,
-        classifier_scores.on_hard,
-        classifier_tables.class_accuracies,
-    )
-    return classifier_sections.section(runs, data_set, *(one(runs, data_set) for one in tables))
+def written(runs, title) -> str:
+    """Writes the section of a title as Markdown."""
+    (section,) = [one for one in classifier_sections.sections(runs) if one.title == title]
+    return markdown_report.section(section, {})
 
 
 def cells(text) -> dict[tuple[str, str], list[str]]:
@@ -56,7 +53,8 @@ def test_a_section_shows_each_figure_with_its_interval():
         scored("resnet50", "imagenet", 0.9, data_set="faceforensics"),
     ]
     text, _, on_hard = written(runs, "dfdc").partition("On the hard split,")
-    assert text.startswith("## dfdc\n\nAccuracy in per cent; `published` is the study's,")
+    assert text.startswith("## dfdc\n\nAll: ")
+    assert "\n\nAccuracy in per cent; `published` is the study's," in text
     assert "\n\nAll: part test, mode probe, solver lbfgs.\n\n" in text
     assert "stand-in" not in text and "class by class" not in text
     rows = cells(text)
@@ -107,7 +105,9 @@ def test_digits_have_a_table_by_class(others):
         )
         for task in (None, "rotation")
     ]
-    _, heading, by_class = written([*others, *digits], "usps").partition("class by class.\n\n")
+    _, heading, by_class = written([*others, *digits], "usps").partition(
+        "### Accuracy on usps, class by class\n\n"
+    )
     assert heading
     assert cells(by_class) == {
         ("model", "weights"): ["split", "seeds", "0", "1"],
@@ -184,9 +184,9 @@ def test_other_data_have_a_section():
         scored("mobilenet", "imagenet", 0.75),
         scored("mobilenet", "imagenet", 0.5, data_set="ff", part="all", trained_on="dfdc"),
     ]
-    text = classifier_sections.other_data_section(runs, classifier_scores.on_other_data(runs))
-    assert "\n\nAll: mode probe, solver lbfgs.\n\n" in text
-    assert text.startswith("## On other data\n\nTrained on one data set, scored on")
+    text = written(runs, "On other data")
+    assert text.startswith("## On other data\n\nAll: mode probe, solver lbfgs.\n\n")
+    assert "\n\nTrained on one data set, scored on" in text
     header, _, own, other = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in text.splitlines()

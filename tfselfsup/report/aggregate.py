@@ -17,6 +17,7 @@ import pandas as pd
 from tfselfsup.config import AgentExperiment, LoggingConfig, RuntimeConfig, differences
 from tfselfsup.report import classifier_files, classifiers
 from tfselfsup.report.classifiers import ClassifierRun
+from tfselfsup.report.document import LeftOut
 from tfselfsup.runs import RunDirectory
 
 
@@ -35,14 +36,6 @@ class AgentRun:
     experiment: AgentExperiment
     evaluation: dict[str, Any]
     metrics: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A directory that is not reported, and the reason."""
-
-    path: Path
-    reason: str
 
 
 def read_runs(

@@ -1,17 +1,19 @@
-"""What a reader is shown of the classifiers: Markdown, with each figure beside its interval."""
+"""What a reader is shown of the classifiers: sections, with each figure beside its interval."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
+from tfselfsup.report import classifier_scores, classifier_tables, robustness_figures
 from tfselfsup.report.classifier_rows import NAMING, name_of
 from tfselfsup.report.classifier_tables import of_data_set
 from tfselfsup.report.classifiers import ClassifierRun, common_settings, described
+from tfselfsup.report.document import Picture, Section, Table
 from tfselfsup.report.over_seeds import BOOTSTRAP, ENDINGS
-from tfselfsup.report.tables import markdown
 
 # Accuracies are in per cent, other scores are not.
 OF_ONE = ("auc", "auc_hard", "eer", "average_precision", "log_loss", "calibration_error")
@@ -33,57 +35,83 @@ HARD_NOTE = (
     "On the hard split, accuracy in per cent. `->` leads from before the calibration to after it;"
     " all else is after it. A video is scored by the mean of its images' probabilities."
 )
+CLASSES_NOTE = "Accuracy in per cent, the mean over seeds."
+ROBUSTNESS_NOTE = (
+    "The same classifiers on images that are corrupted more and more; none was trained for this"
+    " beyond the augmentation among its settings."
+)
 OTHER_DATA_NOTE = (
     "Trained on one data set, scored on the test part of its own and on all of another but what was"
     f" learnt from. Accuracy in per cent. {INTERVALS}"
 )
 
 
-def section(
-    runs: Sequence[ClassifierRun],
-    data_set: str,
-    table: pd.DataFrame,
-    on_hard: pd.DataFrame,
-    by_class: pd.DataFrame,
-) -> str:
-    """Writes the section of a data set.
+def sections(runs: Sequence[ClassifierRun]) -> list[Section]:
+    """Makes a section for each data set, one for other data and one for corrupted images.
 
     Args:
         runs: Scored classifiers.
-        data_set: Name of the data set.
-        table: Its `classifier_tables.accuracies`.
-        on_hard: Its `classifier_scores.on_hard`, which may be empty.
-        by_class: Its `classifier_tables.class_accuracies`, which may be empty.
 
     Returns:
-        Markdown: a heading, what the figures mean, the settings of all, and the tables.
+        Those sections for which there are scores.
     """
-    common = common_settings(of_data_set(runs, data_set))
+    data_sets = list(dict.fromkeys(run.evaluation["data_set"] for run in runs))
+    made = [_of_data_set(runs, name) for name in data_sets if of_data_set(runs, name)]
+    if elsewhere := classifier_scores.scored_elsewhere(runs):
+        made.append(_on_other_data(elsewhere))
+    if pictures := [one for name in data_sets for one in _robustness(runs, name)]:
+        made.append(Section("Corrupted images", (ROBUSTNESS_NOTE,), tuple(pictures)))
+    return made
+
+
+def _of_data_set(runs: Sequence[ClassifierRun], data_set: str) -> Section:
+    stem = _stem(data_set)
+    table = classifier_tables.accuracies(runs, data_set)
     note = NOTE
     note += DIFFERENCE_NOTE if "random_minus_hard" in table else ""
     note += STAND_IN_NOTE if table["stand_in"].eq(True).any() else ""
-    parts = [f"## {data_set}", note, f"All: {described(common)}.", markdown(presented(table))]
+    items = [_table(f"{stem}_accuracy", f"Accuracy on {data_set}", note, table)]
+    on_hard = classifier_scores.on_hard(runs, data_set)
     if not on_hard.empty:
-        parts += [HARD_NOTE, markdown(presented(on_hard))]
+        title = f"Scores on the hard split of {data_set}"
+        items.append(_table(f"{stem}_on_hard", title, HARD_NOTE, on_hard))
+    by_class = classifier_tables.class_accuracies(runs, data_set)
     if not by_class.empty:
-        parts += ["Accuracy in per cent, class by class.", markdown(presented(by_class))]
-    return "\n\n".join(parts) + "\n"
+        title = f"Accuracy on {data_set}, class by class"
+        items.append(_table(f"{stem}_by_class", title, CLASSES_NOTE, by_class))
+    common = common_settings(of_data_set(runs, data_set))
+    return Section(data_set, (f"All: {described(common)}.",), tuple(items))
 
 
-def other_data_section(runs: Sequence[ClassifierRun], table: pd.DataFrame) -> str:
-    """Writes the section of what was scored on other data sets.
-
-    Args:
-        runs: What `classifier_scores.scored_elsewhere` returned.
-        table: Its `classifier_scores.on_other_data`.
-
-    Returns:
-        Markdown: a heading, what the figures mean, the settings of all, and the table.
-    """
+def _on_other_data(runs: Sequence[ClassifierRun]) -> Section:
+    table = classifier_scores.on_other_data(runs)
     common = {key: value for key, value in common_settings(runs).items() if key != "part"}
     note = OTHER_DATA_NOTE + (STAND_IN_NOTE if table["stand_in"].eq(True).any() else "")
-    parts = ["## On other data", note, *([f"All: {described(common)}."] if common else [])]
-    return "\n\n".join([*parts, markdown(presented(table))]) + "\n"
+    text = (f"All: {described(common)}.",) if common else ()
+    items = (_table("on_other_data", "Scores on other data", note, table),)
+    return Section("On other data", text, items)
+
+
+def _table(name: str, title: str, note: str, table: pd.DataFrame) -> Table:
+    return Table(name, title, note, presented(table), table)
+
+
+def _robustness(runs: Sequence[ClassifierRun], data_set: str) -> list[Picture]:
+    """Draws a figure for each corruption."""
+    return [
+        Picture(
+            f"{_stem(data_set)}_{corruption}",
+            f"{data_set}: {corruption}",
+            robustness_figures.in_words(runs, data_set, corruption),
+            robustness_figures.curves(runs, data_set, corruption),
+        )
+        for corruption in robustness_figures.corruptions(runs, data_set)
+    ]
+
+
+def _stem(data_set: str) -> str:
+    """Makes a data set's name part of a file's."""
+    return re.sub("[^A-Za-z0-9_-]", "_", data_set)
 
 
 def presented(table: pd.DataFrame) -> pd.DataFrame:

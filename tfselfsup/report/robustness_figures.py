@@ -55,6 +55,23 @@ def curves(runs: Sequence[ClassifierRun], data_set: str, corruption: str) -> Fig
     return figure
 
 
+def in_words(runs: Sequence[ClassifierRun], data_set: str, corruption: str) -> str:
+    """Says what `curves` shows: the accuracy of each line at both ends.
+
+    Args:
+        runs: As for `curves`, and so are the others.
+        data_set: Name of the data set.
+        corruption: Name of the corruption.
+    """
+    said = []
+    for label, rows in _lines(_measured(runs, data_set), corruption).items():
+        (first, last), (right, wrong) = (
+            (rows[column].iloc[0], rows[column].iloc[-1]) for column in ("strength", "accuracy")
+        )
+        said.append(f"{label}: accuracy {right:.3f} at {first:g}, {wrong:.3f} at {last:g}")
+    return f"Scores on {data_set} over {corruption}, {_unit(corruption)}. {'; '.join(said)}."
+
+
 def _measured(runs: Sequence[ClassifierRun], data_set: str) -> list[ClassifierRun]:
     return [
         run for run in runs if run.robustness is not None and run.evaluation["data_set"] == data_set

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from tabulate import tabulate
 
 from tfselfsup.report import published
 from tfselfsup.report.aggregate import AgentRun, group_seeds
@@ -65,13 +66,45 @@ def markdown(table: pd.DataFrame) -> str:
     Args:
         table: Names in the first column, figures in the others.
     """
+    texts = presented(table).map(_cell).rename(columns=lambda name: _cell(str(name)))
+    alignment = ["left", *["right"] * (len(texts.columns) - 1)]
+    return texts.to_markdown(index=False, colalign=alignment, disable_numparse=True)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def latex(table: pd.DataFrame) -> str:
+    """Writes a table as LaTeX, for the package booktabs, in the manner of `markdown`.
+
+    Args:
+        table: Names in the first column, figures in the others.
+    """
+    texts = presented(table)
+    return tabulate(
+        texts.to_numpy().tolist(),
+        headers=[str(name) for name in texts],
+        tablefmt="latex_booktabs",
+        colalign=["left", *["right"] * (len(texts.columns) - 1)] if len(texts) else None,
+        disable_numparse=True,
+    )
+
+
+def presented(table: pd.DataFrame) -> pd.DataFrame:
+    """Writes each figure with two decimals, and nothing where there is none.
+
+    Args:
+        table: Figures, counts and texts; what is text already stays as it is.
+
+    Returns:
+        The same rows and columns as texts.
+    """
     texts = table.copy().astype(object)
     for name in texts:
         is_float = table[name].dtype.kind == "f"
-        shown = [_text(value, is_float) for value in table[name]]
-        texts[name] = shown
-    alignment = ["left", *["right"] * (len(texts.columns) - 1)]
-    return texts.to_markdown(index=False, colalign=alignment, disable_numparse=True)
+        texts[name] = [_text(value, is_float) for value in table[name]]
+    return texts
 
 
 def _text(value: object, is_float: bool) -> str:

@@ -1,0 +1,46 @@
+"""All that is to be reported of runs, in order, as plain data for whatever writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tfselfsup.report import agent_sections, classifier_sections
+from tfselfsup.report.aggregate import AgentRun
+from tfselfsup.report.classifiers import ClassifierRun
+from tfselfsup.report.document import (
+    Contents,
+    LeftOut,
+    Picture,
+    Section,
+    Table,
+    listed,
+    with_names_of_their_own,
+)
+
+__all__ = ["Contents", "LeftOut", "Picture", "Section", "Table", "contents"]
+
+
+def contents(runs: Sequence[AgentRun | ClassifierRun], left_out: Sequence[LeftOut]) -> Contents:
+    """Makes the report of runs.
+
+    Args:
+        runs: Scored agents and classifiers, as `aggregate.read_runs` returns them.
+        left_out: What it could not read.
+    """
+    agents = [run for run in runs if isinstance(run, AgentRun)]
+    classifiers = [run for run in runs if isinstance(run, ClassifierRun)]
+    sections = [*agent_sections.sections(agents), *classifier_sections.sections(classifiers)]
+    return Contents(
+        question=_question(agents, classifiers),
+        answer=(),
+        sections=with_names_of_their_own(sections),
+        left_out=tuple(left_out),
+    )
+
+
+def _question(agents: Sequence[AgentRun], classifiers: Sequence[ClassifierRun]) -> str:
+    games = dict.fromkeys(run.evaluation["game"].replace("_", " ") for run in agents)
+    data_sets = dict.fromkeys(run.evaluation["data_set"] for run in classifiers)
+    asked = [f"an agent that plays {listed(list(games))}"] if games else []
+    asked += [f"a classifier of {listed(list(data_sets))}"] if data_sets else []
+    return f"Does a self-supervised task help {listed(asked)}?"

@@ -1,0 +1,138 @@
+"""When a difference between two ways to train may be said to help, and how many seeds would tell.
+
+The unit is the seed: games of one trained agent, and images that one trained classifier sees, say
+how well that one was trained, and not how well the next one will be (Agarwal et al. 2021,
+arXiv:2108.13264; Bouthillier et al. 2021, arXiv:2103.03098).
+
+The rule, for agents and classifiers alike: something helps or hurts if there are `ENOUGH_SEEDS`
+seeds or more on each side and the 95% interval of the mean difference excludes 0. In all other
+cases it cannot be told. Intervals over seeds are Student's, as a bootstrap of three to five seeds
+is too narrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+ENOUGH_SEEDS = 3
+LEVEL = 0.95
+# More seeds than anybody trains to settle one question.
+PRACTICAL_SEEDS = 100
+POWER = 0.8
+
+HELPS, HURTS, UNKNOWN = "helps", "hurts", "cannot be told"
+
+RULE = (
+    f"Something is said to help or to hurt if there are {ENOUGH_SEEDS} seeds or more on each side"
+    " and the 95% interval of the mean difference excludes 0; in all other cases it cannot be told."
+    " The unit is the seed: many games of one agent, or many images, say much about one training"
+    " and nothing about the next. How many seeds would tell is estimated for a difference and a"
+    " spread over seeds as measured so far, by a t test at the level 0.05 with a power of 80%."
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean difference over seeds.
+
+    Attributes:
+        mean: The first minus the second.
+        low: Lower end of the 95% interval; None where one seed gives none.
+        high: Its upper end.
+        seeds: On the side that has fewer.
+        seeds_needed: On each side, to tell such a difference from 0; None if more than
+            `PRACTICAL_SEEDS`, or if one seed does not show the spread.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    seeds: int
+    seeds_needed: int | None
+
+    @property
+    def verdict(self) -> str:
+        """`HELPS`, `HURTS` or `UNKNOWN`, by the rule above."""
+        if self.seeds < ENOUGH_SEEDS or self.low is None or self.low <= 0 <= self.high:
+            return UNKNOWN
+        return HELPS if self.mean > 0 else HURTS
+
+
+def independent(scores: Sequence[float], others: Sequence[float]) -> Difference:
+    """Compares the scores of seeds that have nothing to do with one another (Welch's t test).
+
+    Args:
+        scores: One for each seed.
+        others: Likewise; what is subtracted.
+    """
+    mean = float(np.mean(scores) - np.mean(others))
+    seeds = min(len(scores), len(others))
+    if seeds < 2:
+        return Difference(mean, None, None, seeds, None)
+    deviation = float(np.sqrt((np.var(scores, ddof=1) + np.var(others, ddof=1)) / 2))
+    low = high = mean
+    if deviation > 0:
+        test = stats.ttest_ind(scores, others, equal_var=False)
+        low, high = map(float, test.confidence_interval(LEVEL))
+    return Difference(mean, low, high, seeds, _seeds_needed(mean, deviation, paired=False))
+
+
+def paired(differences: Sequence[float]) -> Difference:
+    """Averages differences, each of one seed, split and set of images (paired t test).
+
+    Args:
+        differences: One for each seed.
+    """
+    mean = float(np.mean(differences))
+    if len(differences) < 2:
+        return Difference(mean, None, None, len(differences), None)
+    deviation = float(np.std(differences, ddof=1))
+    low = high = mean
+    if deviation > 0:
+        test = stats.ttest_1samp(differences, 0)
+        low, high = map(float, test.confidence_interval(LEVEL))
+    needed = _seeds_needed(mean, deviation, paired=True)
+    return Difference(mean, low, high, len(differences), needed)
+
+
+def _seeds_needed(mean: float, deviation: float, paired: bool) -> int | None:
+    """Counts the seeds a side at which a t test finds such a difference four times of five."""
+    from statsmodels.stats.power import TTestIndPower, TTestPower
+
+    if mean == 0:
+        return None
+    if deviation == 0:
+        return ENOUGH_SEEDS
+    test = TTestPower() if paired else TTestIndPower()
+    counts = np.arange(ENOUGH_SEEDS, PRACTICAL_SEEDS + 1)
+    power = [test.power(abs(mean) / deviation, count, 1 - LEVEL) for count in counts]
+    enough = counts[np.greater_equal(power, POWER)]
+    return int(enough[0]) if enough.size else None
+
+
+def what_would_tell(difference: Difference) -> str:
+    """Says in a sentence what it would take where it cannot be told; empty where it can."""
+    if difference.verdict != UNKNOWN:
+        return ""
+    if difference.seeds == 1:
+        return (
+            f"One seed proves nothing: at least {ENOUGH_SEEDS - 1} more on each side are needed"
+            " before anything can be said."
+        )
+    needed = difference.seeds_needed
+    if needed is None:
+        return (
+            f"It would take more than {PRACTICAL_SEEDS} seeds on each side to tell a difference as"
+            " small as this from none, which is no practical number."
+        )
+    # More of the same may be missing although the spread of these few would allow for less.
+    needed = max(needed, difference.seeds + 1, ENOUGH_SEEDS)
+    more = needed - difference.seeds
+    return (
+        f"If the difference is as measured, about {needed} seeds on each side would tell,"
+        f" {more} more."
+    )
