@@ -266,14 +266,14 @@ def test_every_run_is_trained_and_scored_and_then_reported(programs, capsys):
     )
     assert programs.commands[3] == ("evaluate_agent", "out/fast_dqn_seed0")
     printed = capsys.readouterr().out
-    assert Path("out/tables.md").read_text() in printed
+    assert Path("out/report.md").read_text() in printed
     assert "| dqn " in printed and "published" in printed
 
 
 def test_done_runs_are_not_run_again_and_are_reported(programs, capsys):
     run_here(*TWO)
     programs.commands.clear()
-    first = Path("out/tables.md").read_text()
+    first = Path("out/report.md").read_text()
     capsys.readouterr()
     assert run_here(*TWO) == 0
     assert programs.commands == []
@@ -282,7 +282,7 @@ def test_done_runs_are_not_run_again_and_are_reported(programs, capsys):
         "1/2 out/fast_random_seed0: 0 agent steps, done",
         "2/2 out/fast_dqn_seed0: 500000 agent steps, done",
     ]
-    assert Path("out/tables.md").read_text() == first and first in printed
+    assert Path("out/report.md").read_text() == first and first in printed
 
 
 def test_only_what_is_new_runs(programs, no_report):
@@ -369,7 +369,7 @@ def test_ctrl_c_stops_the_reproduction(how, programs, capsys):
     assert run_here(*TWO) == 130
     assert programs.runs == TWO_RUNS[:1]
     assert "the same command goes on from there" in one_line_of_error(capsys)
-    assert not Path("out/tables.md").exists()
+    assert not Path("out/report.md").exists()
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"kind": "agent"}', '{"kind": "classifier"}'])
@@ -415,9 +415,9 @@ def test_an_agent_is_trained_scored_and_reported_beside_the_published_figure(tmp
     (row,) = [row for row in rows if row[0] == "sequence"]
     evaluation = RunDirectory(tmp_path / "out" / "fast_sequence_seed0").evaluation()
     assert row[1:3] == ["18.20", f"{evaluation['mean']:.2f}"]
-    for name in ("pong_learning_curves.png", "pong_learning_curves.svg", "pong.csv", "tables.md"):
+    for name in ("figures/pong_over_agent_steps.png", "tables/pong.csv", "report.md"):
         assert (tmp_path / "out" / name).stat().st_size > 0
-    assert "pong_learning_curves.png" in finished.stdout
+    assert "pong_over_agent_steps.png" in finished.stdout
 
 
 @pytest.mark.slow
@@ -426,7 +426,7 @@ def test_the_smoke_preset_trains_the_studys_four_agents(tmp_path):
     subprocess.run(command, cwd=tmp_path, check=True)
     preset = yaml.safe_load((ROOT / "configs" / "reproduce" / "smoke.yaml").read_text())
     games = str(preset["overrides"]["evaluation.episodes"])
-    with (tmp_path / "runs" / "smoke" / "pong.csv").open() as file:
+    with (tmp_path / "runs" / "smoke" / "tables" / "pong.csv").open() as file:
         rows = {row["agent"]: row for row in csv.DictReader(file)}
     for agent in ("random", "dqn", "rotation", "sequence"):
         assert rows[agent]["games"] == games
