@@ -62,6 +62,17 @@ def test_a_classifier_is_scored_on_data_it_has_never_seen(train, tmp_path, capsy
     assert (run.path / "evaluation_on_others.json").is_file()
 
 
+def test_predictions_belong_to_the_scores(train):
+    run = train()
+    evaluation = score(run)
+    table = pd.read_csv(run.path / "predictions.csv")
+    assert len(table) == evaluation["examples"]
+    assert table["source"].nunique() == evaluation["sources"]
+    right = table["label"] == table["predicted"]
+    assert right.mean() == pytest.approx(evaluation["accuracy"])
+    assert ((table["probability"] > 0.5) == table["predicted"]).all()
+
+
 def test_robustness_begins_with_the_images_as_they_are(train):
     run = train()
     evaluation = score(run, "--robustness")

@@ -160,3 +160,22 @@ def test_the_rows_are_taken_in_order_whatever_they_are_called():
 def test_wrong_arguments(change, message):
     with pytest.raises(ValueError, match=message):
         evaluated(**change)
+
+
+def test_predictions_are_calibrated_and_do_not_tell_names():
+    table = evaluation.predictions(LABELS, LOGITS, 2.0, INDEX)
+    np.testing.assert_allclose(table["probability"], FAKE, atol=1e-6)
+    assert table["label"].tolist() == LABELS.tolist()
+    assert table["predicted"].tolist() == [0, 0, 1, 0, 1, 0, 1]
+    # Rows of one source share a hash, also across its videos; another set's does not.
+    assert table["source"].nunique() == 3
+    assert table["video"].nunique() == 5
+    assert table["source"][:4].nunique() == 1
+    assert table["source"].str.fullmatch("[0-9a-f]{12}").all()
+
+
+def test_predictions_of_more_classes_have_no_probability_of_a_second():
+    logits = np.eye(3)[[0, 2, 1, 1, 0, 2, 2]]
+    table = evaluation.predictions(LABELS, logits, 1.0, INDEX)
+    assert table["predicted"].tolist() == [0, 2, 1, 1, 0, 2, 2]
+    assert "probability" not in table

@@ -127,15 +127,12 @@ def evaluate(
     classifier = trained_classifier.load(experiment, run, own)
     temperature = run.temperature(classifier.checkpoint)
     rows = data.index[chosen]
+    answered = rows["label"].to_numpy(int), classifier.logits(data, chosen), temperature, rows
     measured = evaluation.evaluate(
-        rows["label"].to_numpy(int),
-        classifier.logits(data, chosen),
-        temperature,
-        rows,
-        experiment.scoring.resamples,
-        seeds(experiment.seed)["bootstrap"],
+        *answered, experiment.scoring.resamples, seeds(experiment.seed)["bootstrap"]
     )
     written = {**_described(experiment, run, classifier, data, part), **measured}
+    run.write_predictions(evaluation.predictions(*answered).to_csv(index=False), ending)
     path = run.write_evaluation(written, ending)
     _print(written)
     print(path)

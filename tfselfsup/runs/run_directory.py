@@ -282,12 +282,13 @@ class RunDirectory:
         """
         return self._write_json(f"evaluation{_file_name(ending)}.json", evaluation)
 
+    def write_predictions(self, table: str, ending: str = "") -> Path:
+        """Writes predictions.csv, or with an ending as above, and returns its path."""
+        return self._write_text(f"predictions{_file_name(ending)}.csv", table)
+
     def write_robustness(self, table: str, ending: str = "") -> Path:
         """Writes robustness.csv, or with an ending as above, and returns its path."""
-        path = self.path / f"robustness{_file_name(ending)}.csv"
-        with written_aside(path) as aside:
-            aside.write_text(table)
-        return path
+        return self._write_text(f"robustness{_file_name(ending)}.csv", table)
 
     def evaluation(self) -> dict[str, Any] | None:
         """Reads evaluation.json, or returns None if the run has not been scored.
@@ -310,9 +311,12 @@ class RunDirectory:
         return content
 
     def _write_json(self, name: str, content: dict[str, Any]) -> Path:
+        return self._write_text(name, json.dumps(content, indent=2) + "\n")
+
+    def _write_text(self, name: str, text: str) -> Path:
         path = self.path / name
         with written_aside(path) as aside:
-            aside.write_text(json.dumps(content, indent=2) + "\n")
+            aside.write_text(text)
         return path
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,45 @@ def evaluate(
             *aggregation.per_video(labels, probabilities, videos, sources), resamples, seed
         ),
     }
+
+
+def predictions(
+    labels: np.ndarray, logits: np.ndarray, temperature: float, index_rows: pd.DataFrame
+) -> pd.DataFrame:
+    """Lists what a classifier says of every crop, for comparison with another one's answers.
+
+    Args:
+        labels: As for `evaluate`; so are the others.
+        logits: float [N, K].
+        temperature: What they are divided by.
+        index_rows: N rows of the index.
+
+    Returns:
+        N rows: `source` and `video`, hashes of their names, which are the same in every table but
+        do not tell the names; `label` and `predicted`, classes; and, of two classes, `probability`
+        of the second.
+
+    Raises:
+        ValueError: As `evaluate`.
+    """
+    labels, logits = metrics.check_outputs(labels, logits, "logits")
+    videos = _names(index_rows, splits.VIDEO, len(labels))
+    sources = _names(index_rows, splits.SOURCE, len(labels))
+    table = pd.DataFrame(
+        {
+            "source": [_hashed(name) for name in sources],
+            "video": [_hashed(name) for name in videos],
+            "label": labels,
+            "predicted": logits.argmax(axis=1),
+        }
+    )
+    if logits.shape[1] == 2:
+        table["probability"] = calibration.apply(logits, temperature)[:, 1].round(6)
+    return table
+
+
+def _hashed(name: tuple[str, ...]) -> str:
+    return hashlib.sha256("\n".join(map(str, name)).encode()).hexdigest()[:12]
 
 
 def _scored(labels, probabilities, sources, resamples, seed):
