@@ -56,6 +56,19 @@ def test_input_map_and_overlay_stand_side_by_side(channels):
     np.testing.assert_array_equal(second, overlays.coloured(map_, 2.0))
     np.testing.assert_array_equal(third, overlays.overlay(image, map_, 2.0))
     assert (drawn[:, 304:308] == 255).all()
+    # Without the map it is on the map's own scale.
+    both = overlays.input_and_overlay(image, map_)
+    np.testing.assert_array_equal(both, np.delete(drawn, np.s_[304:612], axis=1))
+
+
+@pytest.mark.parametrize("height, width", [(3, 4), (6, 8), (24, 32)])
+def test_a_map_is_scaled_to_what_it_is_drawn_over(height, width):
+    map_ = np.zeros((6, 8), np.float32)
+    map_[:, 4:] = 2.0
+    found = overlays.fitted(map_, height, width)
+    assert found.shape == (height, width) and found.min() >= 0
+    assert found.mean() == pytest.approx(map_.mean(), rel=1e-5)
+    assert (found[:, : width // 4] == 0).all() and (found[:, -width // 4 :] == 2).all()
 
 
 def test_a_strip_has_a_row_for_each_frame_on_one_scale():

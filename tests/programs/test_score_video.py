@@ -134,6 +134,38 @@ def test_every_video_has_a_row_and_only_faces_have_scores(model, tmp_path, capsy
     assert "weights random" in printed and "unreadable" in printed
 
 
+def test_what_speaks_for_a_forged_face_is_drawn_over_it(model, tmp_path):
+    path = write_video(tmp_path / "face.mp4")
+    plain, drawn = tmp_path / "plain", tmp_path / "drawn"
+    run(path, "--model", model.path, "--out", plain, "--video", *FEW)
+    run(path, "--model", model.path, "--out", drawn, "--video", "--attribution", *FEW)
+    assert (drawn / "scores.csv").read_bytes() == (plain / "scores.csv").read_bytes()
+    first = pd.read_csv(drawn / "scores.csv").iloc[0]
+    x, y, side = first[["x", "y", "side"]].astype(int)
+    before, after = (
+        next(iter(VideoReader(next((out / "annotated").iterdir()), rate=1000))).pixels.astype(int)
+        for out in (plain, drawn)
+    )
+    difference = np.abs(after - before).mean(-1)
+    edge = 8  # pixels around the box that an encoder of videos may change too
+    inside = difference[y + edge : y + side - edge, x + edge : x + side - edge]
+    assert inside.mean() > 20
+    difference[max(y - edge, 0) : y + side + edge, max(x - edge, 0) : x + side + edge] = 0
+    assert difference.mean() < 1
+    # Where the map is dark the face is grey.
+    colours = after[y + edge : y + side - edge, x + edge : x + side - edge]
+    assert np.ptp(colours, axis=-1).min() < 10
+
+
+def test_an_attribution_needs_a_video_and_a_network(train, model, tmp_path, capsys):
+    path, out = write_video(tmp_path / "face.mp4", frames=2), tmp_path / "out"
+    given = (path, "--out", out, "--attribution", *FEW)
+    assert "expected --video with --attribution" in refused(capsys, *given, "--model", model.path)
+    neighbours = train(probe__solver="knn").path
+    assert "--probe.solver lbfgs" in refused(capsys, *given, "--model", neighbours, "--video")
+    assert not out.exists()
+
+
 def test_the_data_need_not_be_at_hand(model, tmp_path):
     path = write_video(tmp_path / "face.mp4")
     moved = RunDirectory(shutil.copytree(model.path, tmp_path / "moved"))

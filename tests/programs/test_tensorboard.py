@@ -147,8 +147,17 @@ def test_classifiers_can_be_watched_and_sorted_by_their_settings(train, show):
     assert [settings.get("training.tasks.rotation") for settings, _ in listed].count(0.5) == 1
 
     for name in tags:
-        (picture, *_) = board.images(name, "misclassified")[0]
-        assert picture.shape == (248, 224, 3)
+        mistakes, explained = (
+            board.images(name, tag) for tag in ("misclassified", "misclassified_explained")
+        )
+        assert len(mistakes) == len(explained) > 0
+        for (picture, *_), (beside, *_) in zip(mistakes, explained, strict=True):
+            assert picture.shape == (248, 224, 3) and beside.shape[0] == 248
+            # The same image stands to the left, and its map over a grey copy of it to the right.
+            middle = beside.shape[1] // 2
+            left = cv2.resize(beside[:224, : middle - 1], (224, 224)).astype(int)
+            assert np.abs(left - picture[:224]).mean() < 6
+            assert np.abs(left - beside[:224, -224:].astype(int)).mean() > 12
 
 
 def test_a_pretraining_has_no_class_to_be_wrong_about(train, tmp_path):
@@ -156,6 +165,13 @@ def test_a_pretraining_has_no_class_to_be_wrong_about(train, tmp_path):
     run = train(mode="pretrain", **tasks)
     (events,) = run.path.glob("events.out.*")
     assert b"misclassified" not in events.read_bytes()
+
+
+def test_neighbours_that_vote_are_shown_without_an_explanation(train):
+    run = train(probe__solver="knn")
+    (events,) = run.path.glob("events.out.*")
+    assert b"misclassified" in events.read_bytes()
+    assert b"misclassified_explained" not in events.read_bytes()
 
 
 def test_agents_show_a_game_and_their_settings(tmp_path, show):

@@ -43,6 +43,27 @@ def test_the_box_is_where_the_face_is_and_its_colour_tells_the_score(tmp_path):
     assert (before.pixels == 90).all()
 
 
+def test_a_face_is_drawn_inside_its_box_and_nowhere_else(tmp_path):
+    video = scored(tmp_path / "a", (0.5, 0.0), (1.5, 1.0))
+    asked = []
+
+    def draw(face, number):
+        asked.append((face.shape, number))
+        assert (face == 90).all()
+        return np.full_like(face, 200 + number)
+
+    for seconds, number in ((0.6, 0), (1.4, 1)):
+        plain = annotated_video.annotated(frame(seconds), video)
+        picture = annotated_video.annotated(frame(seconds), video, draw)
+        assert (picture[41:71, 31:61] == 200 + number).all()
+        # The box, the text above it and all else stay as they are.
+        picture[41:71, 31:61] = plain[41:71, 31:61]
+        np.testing.assert_array_equal(picture, plain)
+    assert asked == [((32, 32, 3), 0), ((32, 32, 3), 1)]
+    # Where no face is near in time, none is drawn.
+    assert (annotated_video.annotated(frame(9.0), video, draw) == 90).all() and len(asked) == 2
+
+
 def test_a_box_without_room_above_has_its_text_inside(tmp_path):
     video = scored(tmp_path / "a", (0.0, 1.0))
     crop = video.manifest.crops[0]._replace(y=0)

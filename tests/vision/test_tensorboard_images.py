@@ -5,6 +5,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.vision.training_cases import SIDE, images, network
 from tfselfsup.vision.tensorboard_images import (
+    EXPLAINED,
     SHOWN,
     TAG,
     MisclassifiedImages,
@@ -59,13 +60,13 @@ def batches(labels, confidences, batch_size):
     return data.batch(batch_size), lambda batch: logits[batch["row"]]
 
 
-def written(folder, summary, step=1):
+def written(folder, summary, step=1, tag=TAG):
     with tf.summary.create_file_writer(str(folder)).as_default(step=step):
         summary()
     events = EventAccumulator(str(folder)).Reload()
-    if TAG not in events.Tags()["tensors"]:
+    if tag not in events.Tags()["tensors"]:
         return []
-    (event,) = events.Tensors(TAG)
+    (event,) = events.Tensors(tag)
     assert event.step == step
     # The width and the height come first.
     return [tf.io.decode_png(png).numpy() for png in tf.make_ndarray(event.tensor_proto)[2:]]
@@ -82,9 +83,31 @@ def test_the_worst_of_all_batches_are_written(tmp_path, batch_size):
     np.testing.assert_array_equal(shown[1], expected)
 
 
+@pytest.mark.parametrize("batch_size", [2, 100])
+def test_the_same_mistakes_are_explained(tmp_path, batch_size):
+    data, answer = batches([0, 1, 0, 1, 1], [0.6, 0.1, 0.99, 0.9, 0.3], batch_size)
+    asked = []
+
+    def explain(images, classes):
+        asked.append((images[:, 0, 0, 0].tolist(), classes.tolist()))
+        return np.concatenate([images, 100 + images], axis=2)
+
+    summary = MisclassifiedImages(answer, data, NAMES, explain)
+    shown = written(tmp_path, summary, tag=EXPLAINED)
+    # What they are taken for, not what they are.
+    assert asked == [([2, 1, 4, 0], [1, 0, 0, 1])]
+    pictures = np.array([[[[2], [102]]]], np.uint8)
+    np.testing.assert_array_equal(shown[0], captioned(pictures, ["real, taken for fake 0.99"])[0])
+    assert [picture.shape for picture in shown] == 4 * [(248, 448, 3)]
+
+
 def test_without_a_mistake_nothing_is_written(tmp_path):
+    def explain(images, classes):
+        raise AssertionError("there is nothing to explain")
+
     data, answer = batches([0, 1], [0.1, 0.9], 2)
-    assert written(tmp_path, MisclassifiedImages(answer, data, NAMES)) == []
+    assert written(tmp_path, MisclassifiedImages(answer, data, NAMES, explain)) == []
+    assert written(tmp_path, MisclassifiedImages(answer, data, NAMES), tag=EXPLAINED) == []
 
 
 def test_a_network_is_asked_about_its_classes():

@@ -1,6 +1,6 @@
 """Where the evidence is: maps of the pixels that a network's answer depends on.
 
 `pixels` makes the part of a network that can be differentiated, `scores` says what of its output is
-explained, `smoothgrad` computes the maps, `sanity` tells whether they are worth looking at, and
-`overlays`, `figures` and `video` draw.
+explained, `smoothgrad` computes the maps, `position_maps` those that are only drawn, `sanity` tells
+whether they are worth looking at, and `overlays`, `figures` and `video` draw.
 """

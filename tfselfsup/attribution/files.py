@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfselfsup.attribution import figures, overlays, pixels, sanity, video
+from tfselfsup.attribution import figures, overlays, pixels, position_maps, sanity, video
 from tfselfsup.attribution.questions import Answers
 from tfselfsup.attribution.smoothgrad import SmoothGrad
 
@@ -114,14 +114,10 @@ def write_game(
         answers: Of the same model.
         target: As for `Answers.targets`.
     """
-    found, size = [], maps_of.batch_size
     with tqdm(total=len(frames), unit=" steps", dynamic_ncols=True) as bar:
-        for at in range(0, len(frames), size):
-            images = pixels.of_frames(frames[at : at + size])
-            maps = maps_of(images, answers.targets(target, images))
-            found.append(sanity.by_position(maps))
-            bar.update(len(images))
-    maps = np.concatenate(found)
+        maps = position_maps.by_batch(
+            maps_of, frames, lambda images: answers.targets(target, images), bar.update
+        )
     largest = overlays.scale_of(maps)
     pictures = (
         overlays.side_by_side(frame, map_, largest)

@@ -70,6 +70,27 @@ def side_by_side(image: np.ndarray, map_: np.ndarray, largest: float) -> np.ndar
     return row([enlarged(picture) for picture in pictures])
 
 
+def input_and_overlay(image: np.ndarray, map_: np.ndarray) -> np.ndarray:
+    """Draws input and overlay in a row, on the map's own scale.
+
+    Args:
+        image: uint8 [H, W, C], grey or RGB.
+        map_: [H, W], at least 0.
+
+    Returns:
+        uint8 [h, w, 3], RGB.
+    """
+    pictures = (as_rgb(image), overlay(image, map_, scale_of(map_)))
+    return row([enlarged(picture) for picture in pictures])
+
+
+def fitted(map_: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scales a map, float32 [H, W], to the size of what it is drawn over."""
+    shrinks = height < map_.shape[0]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(map_, (width, height), interpolation=how)
+
+
 def strip(frames: np.ndarray, maps: np.ndarray) -> np.ndarray:
     """Draws the frames of one example in a column, oldest first, on one scale.
 

@@ -19,10 +19,12 @@ from tfselfsup.runs import RunDirectory, written_aside
 if TYPE_CHECKING:
     from tfselfsup.datasets.records import Video
     from tfselfsup.programs.trained_classifier import TrainedClassifier
+    from tfselfsup.vision.annotated_video import DrawFace
     from tfselfsup.vision.video_scoring import ScoredVideo
 
 # How faces of other settings differ from those that were learnt from.
 COMPARED = ("detector", "margin", "jpeg_quality", "choose")
+COPIES = 20  # noisy ones of each face, for an attribution
 SHOWN = ("video", "status", "faces", "probability", "probability_low", "probability_high")
 
 
@@ -44,10 +46,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--video", action="store_true", help="also write the videos with boxes and scores"
     )
+    parser.add_argument(
+        "--attribution",
+        action="store_true",
+        help="in them, also draw over every face what speaks for its being forged (SmoothGrad)",
+    )
     parser.add_class_arguments(VideoScoring)
     parsed = parser.parse_args(arguments)
     settings = built(VideoScoring, parser, parsed)
     with user_mistakes():
+        if parsed.attribution and not parsed.video:
+            raise ValueError("expected --video with --attribution, got none; add it")
         run = RunDirectory.existing(parsed.model)
         experiment = run.experiment(ClassifierExperiment)
         if experiment.data.kind != "faces":
@@ -64,7 +73,15 @@ def main(arguments: list[str] | None = None) -> None:
     import_quietly("tensorflow_datasets")
     out = Path(parsed.out) if parsed.out is not None else run.path / "scored_videos"
     with user_mistakes():
-        score(experiment, run, parsed.videos, out, settings, annotate=parsed.video)
+        score(
+            experiment,
+            run,
+            parsed.videos,
+            out,
+            settings,
+            annotate=parsed.video,
+            attribution=parsed.attribution,
+        )
 
 
 def score(
@@ -74,6 +91,7 @@ def score(
     out: Path,
     settings: VideoScoring,
     annotate: bool = False,
+    attribution: bool = False,
 ) -> list[ScoredVideo]:
     """Cuts the faces out of videos, scores them, and writes what came of it.
 
@@ -85,13 +103,15 @@ def score(
             annotated/.
         settings: How to do it.
         annotate: Whether to write the videos with boxes and scores.
+        attribution: Whether to draw into these what speaks for a face's being forged.
 
     Returns:
         The videos, in the order in which they were given.
 
     Raises:
-        ValueError: If the run is no classifier of faces that was trained to its end, a video is
-            none, or `out` holds crops made with other settings.
+        ValueError: If the run is no classifier of faces that was trained to its end, or no network
+            whose gradient an attribution could take, a video is none, or `out` holds crops made
+            with other settings.
     """
     from tfselfsup.programs import classifier_parts as parts
     from tfselfsup.programs import trained_classifier
@@ -101,6 +121,7 @@ def score(
     # The class of the data tells what its images are like; they need not be at hand.
     classifier = trained_classifier.load(experiment, run, parts.DATA[experiment.data.kind])
     temperature = run.temperature(classifier.checkpoint)
+    faces_of = _face_drawer(classifier, out) if attribution else lambda video: None
     _warn_of_other_crops(experiment, settings)
 
     def scored_of(manifest) -> ScoredVideo:
@@ -124,7 +145,7 @@ def score(
     _write(scored, described, out)
     _print(scored, described, out)
     if annotate:
-        _annotate(scored, out)
+        _annotate(scored, out, faces_of)
     return scored
 
 
@@ -213,7 +234,34 @@ def _print(scored: Sequence[ScoredVideo], described: dict[str, Any], out: Path) 
     print("\n".join(str(out / name) for name in ("videos.csv", "scores.csv", "scores.json")))
 
 
-def _annotate(scored: Sequence[ScoredVideo], out: Path) -> None:
+def _face_drawer(classifier: TrainedClassifier, out: Path) -> Callable[[ScoredVideo], DrawFace]:
+    """Makes what computes the maps of a video's faces and returns what draws them."""
+    import numpy as np
+
+    from tfselfsup.attribution import overlays, position_maps
+    from tfselfsup.datasets.records import FAKE
+    from tfselfsup.vision import video_scoring
+    from tfselfsup.vision.training_model import LABEL
+
+    maps_of = position_maps.of_classes(classifier.required_network(), LABEL, COPIES)
+    side = classifier.encoder.side
+
+    def drawing(video: ScoredVideo) -> DrawFace:
+        crops = [video_scoring.read_crop(out / crop.file, side) for crop in video.manifest.crops]
+        maps = maps_of(np.stack(crops), FAKE)
+        largest = overlays.scale_of(maps)  # one for the whole video, so that it does not flicker
+
+        def draw(face: np.ndarray, number: int) -> np.ndarray:
+            return overlays.overlay(face, overlays.fitted(maps[number], *face.shape[:2]), largest)
+
+        return draw
+
+    return drawing
+
+
+def _annotate(
+    scored: Sequence[ScoredVideo], out: Path, faces_of: Callable[[ScoredVideo], DrawFace | None]
+) -> None:
     from tqdm import tqdm
 
     from tfselfsup.vision import annotated_video
@@ -225,5 +273,6 @@ def _annotate(scored: Sequence[ScoredVideo], out: Path) -> None:
         if len(video.probabilities) and video.manifest.video.path.is_file()
     ]
     for found in tqdm(drawn, unit=" videos drawn", disable=None):
-        annotated_video.write(found, out / "annotated" / f"{found.manifest.video.video_id}.mp4")
+        path = out / "annotated" / f"{found.manifest.video.video_id}.mp4"
+        annotated_video.write(found, path, faces_of(found))
     print(out / "annotated")

@@ -19,10 +19,12 @@ from tfselfsup.runs import RunDirectory
 
 if TYPE_CHECKING:
     import numpy as np
+    import tensorflow as tf
 
-    from tfselfsup.vision.tensorboard_images import MisclassifiedImages
+    from tfselfsup.vision.tensorboard_images import Explain, MisclassifiedImages
 
 SEARCHED = 512  # images of the validation part, for those that TensorBoard shows
+COPIES = 8  # noisy ones of each image that TensorBoard shows a map of
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -70,6 +72,7 @@ def _fit_probe(experiment: ClassifierExperiment, run: RunDirectory) -> None:
     from tfselfsup.runs import written_aside
     from tfselfsup.vision import probe_files
     from tfselfsup.vision.labelled_features import LabelledFeatures
+    from tfselfsup.vision.linear_probes import LinearProbe
 
     if experiment.training.tasks:
         raise ValueError(
@@ -96,7 +99,12 @@ def _fit_probe(experiment: ClassifierExperiment, run: RunDirectory) -> None:
     print(encoder.described)
     scores = _calibrate(run, {"only": probe.logits(validation.features)}, validation.labels)
     logits = probe.logits(features)
-    wrong = _misclassified(lambda batch: logits[batch["row"]], experiment, data, part, encoder.side)
+    # Neighbours that vote are no network, whose gradient could be taken.
+    is_network = isinstance(probe, LinearProbe)
+    network = parts.with_probe(experiment, encoder, probe) if is_network else None
+    wrong = _misclassified(
+        lambda batch: logits[batch["row"]], network, experiment, data, part, encoder.side
+    )
     _show_probe(experiment, run, scores["only"], wrong)
 
 
@@ -163,7 +171,7 @@ def _fit(experiment: ClassifierExperiment, run: RunDirectory):
         run,
         hyper_parameters=flattened(experiment),
         # A pre-training knows no classes to be wrong about.
-        summaries=[_misclassified(answer, experiment, data, part, encoder.side)]
+        summaries=[_misclassified(answer, model.network, experiment, data, part, encoder.side)]
         if model.num_classes
         else [],
     )
@@ -171,9 +179,23 @@ def _fit(experiment: ClassifierExperiment, run: RunDirectory):
 
 
 def _misclassified(
-    answer: Callable, experiment: ClassifierExperiment, data, part: np.ndarray, side: int
+    answer: Callable,
+    network: tf.keras.Model | None,
+    experiment: ClassifierExperiment,
+    data,
+    part: np.ndarray,
+    side: int,
 ) -> MisclassifiedImages:
-    """Makes what shows mistakes in the validation part, or in the first images of a large one."""
+    """Makes what shows mistakes in the validation part, or in the first images of a large one.
+
+    Args:
+        answer: From a batch to logits.
+        network: Explains the mistakes; None for no explanation.
+        experiment: All settings.
+        data: The data set.
+        part: Of each of its examples.
+        side: Of the images, in pixels.
+    """
     import numpy as np
 
     from tfselfsup.vision.tensorboard_images import MisclassifiedImages
@@ -181,7 +203,24 @@ def _misclassified(
     searched = part == "validation"
     searched &= np.cumsum(searched) <= SEARCHED
     batches = data.images(searched, side=side, batch_size=experiment.scoring.batch_size)
-    return MisclassifiedImages(answer, batches, data.label_names)
+    explain = None if network is None else _explaining(network)
+    return MisclassifiedImages(answer, batches, data.label_names, explain)
+
+
+def _explaining(network: tf.keras.Model) -> Explain:
+    """Makes what draws images beside SmoothGrad maps of what speaks for a class in them."""
+    import numpy as np
+
+    from tfselfsup.attribution import overlays, position_maps
+    from tfselfsup.vision.training_model import LABEL
+
+    maps_of = position_maps.of_classes(network, LABEL, COPIES)
+
+    def draw(images: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        pairs = zip(images, maps_of(images, classes), strict=True)
+        return np.stack([overlays.input_and_overlay(image, map_) for image, map_ in pairs])
+
+    return draw
 
 
 def _show_probe(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -16,12 +16,16 @@ from tfselfsup.vision.video_scoring import ScoredVideo
 
 FRAMES_PER_SECOND = 30
 
+# From the pixels of a frame where a crop was cut out, uint8 [side, side, 3], and the number of the
+# crop, to what is drawn in their place.
+DrawFace = Callable[[np.ndarray, int], np.ndarray]
+
 # Time stamps of broken files may be anywhere: no frame is held for longer.
 _LONGEST_HELD = 10 * FRAMES_PER_SECOND
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def write(scored: ScoredVideo, path: Path) -> None:
+def write(scored: ScoredVideo, path: Path, draw_face: DrawFace | None = None) -> None:
     """Writes an mp4 at the video's own speed; it appears under its name when it is complete.
 
     A box stands around a face from halfway after the scored frame before it to halfway to the one
@@ -30,6 +34,7 @@ def write(scored: ScoredVideo, path: Path) -> None:
     Args:
         scored: A video with scores, whose file is there.
         path: The mp4 to write.
+        draw_face: Draws the inside of the box; None leaves it as it is.
 
     Raises:
         OSError: If it cannot be written.
@@ -40,17 +45,18 @@ def write(scored: ScoredVideo, path: Path) -> None:
     height, width = first.pixels.shape[:2]
     with mp4(path, FRAMES_PER_SECOND, (width, height)) as append:
         for frame, times in _paced(itertools.chain([first], frames)):
-            drawn = annotated(frame, scored)
+            drawn = annotated(frame, scored, draw_face)
             for _ in range(times):
                 append(drawn)
 
 
-def annotated(frame: Frame, scored: ScoredVideo) -> np.ndarray:
+def annotated(frame: Frame, scored: ScoredVideo, draw_face: DrawFace | None = None) -> np.ndarray:
     """Returns a copy of a frame with a box around the face and its score, if one is near in time.
 
     Args:
         frame: Of the video.
         scored: Its scores.
+        draw_face: As for `write`.
 
     Returns:
         uint8 [H, W, 3], RGB.
@@ -60,6 +66,9 @@ def annotated(frame: Frame, scored: ScoredVideo) -> np.ndarray:
     if number is None:
         return picture
     crop, probability = scored.manifest.crops[number], float(scored.probabilities[number])
+    if draw_face is not None:
+        inside = np.s_[crop.y : crop.y + crop.side, crop.x : crop.x + crop.side]
+        picture[inside] = draw_face(picture[inside], number)
     colour = tuple(min(255, round(510 * share)) for share in (probability, 1 - probability)) + (0,)
     height = picture.shape[0]
     thickness, size = max(1, height // 240), max(0.4, height / 720)

@@ -1,4 +1,4 @@
-"""Pictures for TensorBoard: the images that a classifier is most wrong about."""
+"""Pictures for TensorBoard: the images that a classifier is most wrong about, and why."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from scipy.special import softmax
 from tfselfsup.vision.training_model import LABEL
 
 TAG = "misclassified"
+EXPLAINED = "misclassified_explained"
 SHOWN = 4  # images of an epoch; each is about 50 KB in TensorBoard's file
 
 _SIDE = 224  # pixels, of a picture
@@ -23,9 +24,14 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 class _Mistake(NamedTuple):
     image: np.ndarray
+    taken_for: int
     caption: str
     confidence: float
 
+
+# From images, uint8 [n, H, W, C], and the classes they are taken for, int64 [n], to pictures of
+# what speaks for these, uint8 [n, h, w, 3].
+Explain = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 _confidence = operator.attrgetter("confidence")
 
@@ -34,7 +40,7 @@ class MisclassifiedImages:
     """Writes those images of a data set to TensorBoard that are taken for another class.
 
     The most confident mistakes come first. Below each stand what it is, what it is taken for and
-    the probability of that, which is not calibrated.
+    the probability of that, which is not calibrated. Under a second tag they are explained.
     """
 
     def __init__(
@@ -42,6 +48,7 @@ class MisclassifiedImages:
         answer: Callable[[Mapping[str, np.ndarray]], np.ndarray],
         batches: tf.data.Dataset,
         label_names: Sequence[str],
+        explain: Explain | None = None,
     ):
         """Takes what is asked, and about which images.
 
@@ -50,10 +57,12 @@ class MisclassifiedImages:
             batches: With `image` uint8 [B, H, W, C], `label` int64 [B] and what else `answer`
                 needs. All are asked about at every call: a few hundred images are enough.
             label_names: What the K labels stand for.
+            explain: Draws what speaks for the wrong class; None for no such pictures.
         """
         self._answer = answer
         self._batches = batches
         self._label_names = label_names
+        self._explain = explain
 
     def __call__(self) -> None:
         """Writes to TensorBoard's default writer and step; nothing if there is no mistake."""
@@ -61,9 +70,13 @@ class MisclassifiedImages:
         for batch in self._batches.as_numpy_iterator():
             # Only the worst so far are kept, whatever the number of batches.
             mistakes = sorted(mistakes + self._mistakes(batch), key=_confidence)[-SHOWN:]
-        if mistakes:
-            images, captions, _ = zip(*reversed(mistakes), strict=True)
-            tf.summary.image(TAG, captioned(images, captions), max_outputs=SHOWN)
+        if not mistakes:
+            return
+        images, taken_for, captions, _ = zip(*reversed(mistakes), strict=True)
+        tf.summary.image(TAG, captioned(images, captions), max_outputs=SHOWN)
+        if self._explain is not None:
+            explained = self._explain(np.stack(images), np.array(taken_for, np.int64))
+            tf.summary.image(EXPLAINED, captioned(explained, captions), max_outputs=SHOWN)
 
     def _mistakes(self, batch: Mapping[str, np.ndarray]) -> list[_Mistake]:
         """Finds the worst mistakes of a batch."""
@@ -74,7 +87,7 @@ class MisclassifiedImages:
             confidence = probabilities[row, taken_for]
             names = self._label_names[batch["label"][row]], self._label_names[taken_for]
             caption = f"{names[0]}, taken for {names[1]} {confidence:.2f}"
-            mistakes.append(_Mistake(batch["image"][row], caption, confidence))
+            mistakes.append(_Mistake(batch["image"][row], taken_for, caption, confidence))
         return mistakes
 
 
@@ -96,27 +109,28 @@ def worst(probabilities: np.ndarray, labels: np.ndarray, count: int) -> np.ndarr
 
 
 def captioned(images: np.ndarray, captions: Sequence[str]) -> np.ndarray:
-    """Scales images to one size that can be seen, and writes a line below each.
+    """Scales images to one height that can be seen, and writes a line below each.
 
     Args:
         images: uint8 [n, H, W, C] with C = 1 or 3.
         captions: n lines, in ASCII; long ones are written smaller.
 
     Returns:
-        uint8 [n, 248, 224, 3].
+        uint8 [n, 248, w, 3], w = 224 for squares.
     """
     return np.stack([_captioned(*pair) for pair in zip(images, captions, strict=True)])
 
 
 def _captioned(image: np.ndarray, caption: str) -> np.ndarray:
-    picture = np.full((_SIDE + _CAPTION, _SIDE, 3), 255, np.uint8)
+    width = round(_SIDE * image.shape[1] / image.shape[0])
+    picture = np.full((_SIDE + _CAPTION, width, 3), 255, np.uint8)
     grows = image.shape[0] < _SIDE
     # Pixels that are enlarged stay what they are: squares.
     how = cv2.INTER_NEAREST if grows else cv2.INTER_AREA
     colours = np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
-    picture[:_SIDE] = cv2.resize(colours, (_SIDE, _SIDE), interpolation=how)
-    (width, _), _ = cv2.getTextSize(caption, _FONT, 1.0, 1)
-    size = min(0.5, (_SIDE - 8) / width)
+    picture[:_SIDE] = cv2.resize(colours, (width, _SIDE), interpolation=how)
+    (text_width, _), _ = cv2.getTextSize(caption, _FONT, 1.0, 1)
+    size = min(0.5, (width - 8) / text_width)
     cv2.putText(picture, caption, (4, _SIDE + _CAPTION - 8), _FONT, size, (0, 0, 0), 1, cv2.LINE_AA)
     return picture
 
