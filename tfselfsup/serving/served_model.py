@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from tfselfsup.serving.layout import DEFAULT, FRAMES, IMAGES
 from tfselfsup.serving.payloads import Refused
 
 
-class ServedModel:
+class ServedModel(abc.ABC):
     """A version of a model.
 
     Attributes:
+        signature: Name of the signature that is asked.
+        input: Name of its input.
         description: What it is, as `bin/export_model` wrote it.
         outputs: Names of what it answers.
     """
@@ -46,13 +49,13 @@ class ServedModel:
         """
         raise Refused(415, f"expected JSON: no file is a request of this {self.kind}")
 
+    @abc.abstractmethod
     def of_instance(self, instance: Any) -> np.ndarray:
         """Returns the example that an instance in JSON is.
 
         Raises:
             Refused: If it is none.
         """
-        raise NotImplementedError
 
     def answer(self, examples: Sequence[np.ndarray]) -> list[dict[str, np.ndarray]]:
         """Answers several examples in one call: for each a value of every output."""
@@ -65,8 +68,9 @@ class ServedModel:
         """What kind of a model it is."""
         return self.description["kind"]
 
+    @abc.abstractmethod
     def _blank(self) -> np.ndarray:
-        raise NotImplementedError
+        """Returns an example that can be answered before anybody has asked."""
 
 
 class ServedClassifier(ServedModel):
