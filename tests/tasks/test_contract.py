@@ -118,7 +118,8 @@ def test_the_seed_decides(name, domain):
     _assert_same(first, task.transform(frames, SEED))
     other = task.transform(frames, OTHER_SEED)
     same_frames = np.array_equal(first.frames, other.frames)
-    assert not (same_frames and np.array_equal(first.targets, other.targets))
+    is_same = same_frames and np.array_equal(first.targets, other.targets)
+    assert is_same is not task.is_random
 
 
 @on_each_domain
@@ -208,6 +209,31 @@ def test_head_says_what_it_reads_and_answers_in_float32(name, domain, precision)
     assert outputs.dtype == tf.float32
     assert outputs.shape[0] == 8
     assert task.loss(outputs, examples).dtype == tf.float32
+
+
+@on_each_task
+def test_a_trunk_without_what_the_head_reads_is_refused(name):
+    domain = next(domain for domain in SHAPES if _accepts(name, domain))
+    task = tasks.get(name)
+    reads = task.head().reads
+    trunk = encoder(SHAPES[domain], "nature_cnn")
+    others = {feature: value for feature, value in trunk.output.items() if feature != reads}
+    with pytest.raises(ValueError) as error:
+        multi_head(tf.keras.Model(trunk.input, others, name="poor"), {name: task.head})
+    _one_line(error, f"head '{name}' reads '{reads}'", "'poor' has only", *others)
+
+
+@on_each_task
+def test_head_can_be_made_again_from_its_settings(name):
+    domain = next(domain for domain in SHAPES if _accepts(name, domain))
+    head = tasks.get(name).head()
+    feature = encoder(SHAPES[domain], "nature_cnn").output[head.reads]
+    features = np.random.default_rng(0).normal(size=(2, *feature.shape[1:])).astype(np.float32)
+    expected = head(features)
+    again = tf.keras.layers.deserialize(tf.keras.layers.serialize(head))
+    again(features)
+    again.set_weights(head.get_weights())
+    np.testing.assert_array_equal(again(features), expected)
 
 
 @on_each_task

@@ -29,17 +29,36 @@ class Task(abc.ABC):
     Attributes:
       min_frames: the fewest frames T the task can work with.
       square: whether height and width must be equal.
+      is_random: whether `transform` depends on its seed.
       metric_names: the keys of `metrics`, known before there are any examples.
     """
 
     min_frames: int = 1
     square: bool = False
+    is_random: bool = True
     metric_names: tuple[str, ...]
 
     @property
     def name(self) -> str:
         """The name by which `tasks.get` finds the task: that of its module."""
         return type(self).__module__.rpartition(".")[2]
+
+    def check_option(self, option: str, value: object, is_valid: bool, expected: str) -> None:
+        """Checks an option of the task.
+
+        Args:
+          option: its name.
+          value: what it was set to.
+          is_valid: whether the task can work with that.
+          expected: what it may be set to.
+
+        Raises:
+          ValueError: it is not valid.
+        """
+        if not is_valid:
+            raise ValueError(
+                f"option {option!r} of task {self.name!r} must be {expected}, got {value!r}"
+            )
 
     def check(self, frame_shape: Sequence[int]) -> None:
         """Checks that the task can be asked on frames of this shape.
@@ -153,10 +172,11 @@ class Task(abc.ABC):
 
 
 class ClassificationTask(Task):
-    """A task whose answer is one of a few classes.
+    """A task whose answer is one of a few classes, of the example or of each of its positions.
 
     Attributes:
-      num_classes: how many; targets are int32 [B] in [0, num_classes).
+      num_classes: how many; targets are int32 [B] or, one for each position, [B, ...], in
+        [0, num_classes).
     """
 
     num_classes: int
@@ -167,17 +187,23 @@ class ClassificationTask(Task):
         return ClassificationHead(self.num_classes)
 
     def loss(self, outputs: tf.Tensor, examples: Examples) -> tf.Tensor:
-        """Computes the weighted softmax cross entropy, in nats, of logits [B, num_classes]."""
+        """Computes the weighted softmax cross entropy, in nats, of logits [B, ..., num_classes].
+
+        Of several positions it is the mean.
+        """
         cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(examples.targets, outputs)
-        return cross_entropy * examples.weights
+        return mean_over_positions(cross_entropy) * examples.weights
 
     def metrics(self, outputs: tf.Tensor, examples: Examples) -> dict[str, tf.Tensor]:
-        """Computes 'accuracy', the share in [0, 1] of answerable examples answered correctly."""
+        """Computes 'accuracy', the share in [0, 1] of answers that are correct.
+
+        They are those to answerable examples, for each of its positions if it has several.
+        """
         correct = tf.argmax(outputs, axis=-1, output_type=tf.int32) == examples.targets
-        answerable = examples.weights > 0
+        answerable = tf.cast(examples.weights > 0, tf.float32)
         accuracy = tf.math.divide_no_nan(
-            tf.reduce_sum(tf.cast(correct & answerable, tf.float32)),
-            tf.reduce_sum(tf.cast(answerable, tf.float32)),
+            tf.reduce_sum(mean_over_positions(tf.cast(correct, tf.float32)) * answerable),
+            tf.reduce_sum(answerable),
         )
         return {"accuracy": accuracy}
 
@@ -185,6 +211,8 @@ class ClassificationTask(Task):
 @tf.keras.utils.register_keras_serializable(package="tfselfsup")
 class ClassificationHead(tf.keras.layers.Layer):
     """A hidden layer and one logit per class, on pooled features [B, d].
+
+    On features [B, ..., d] it answers for every position alike.
 
     The default hidden width is that of Agarwal, Sinha and Ayush, "Is Self-Supervision Helpful?"
     (2019).
@@ -208,7 +236,7 @@ class ClassificationHead(tf.keras.layers.Layer):
         self.logits = tf.keras.layers.Dense(num_classes, dtype="float32", name="logits")
 
     def call(self, features: tf.Tensor) -> tf.Tensor:
-        """Turns features [B, d] into logits, float32 [B, num_classes]."""
+        """Turns features [B, ..., d] into logits, float32 [B, ..., num_classes]."""
         return self.logits(self.hidden(features))
 
     def get_config(self) -> dict:
@@ -218,3 +246,27 @@ class ClassificationHead(tf.keras.layers.Layer):
             "num_classes": self.num_classes,
             "hidden_units": self.hidden_units,
         }
+
+
+def mean_over_positions(values: tf.Tensor) -> tf.Tensor:
+    """Averages what was measured at each position of an example.
+
+    Args:
+      values: float32 [B, ...].
+
+    Returns:
+      float32 [B]; the values themselves where an example has one.
+    """
+    return tf.reduce_mean(values, axis=list(range(1, values.shape.rank)))
+
+
+def is_padded(frames: tf.Tensor) -> tf.Tensor:
+    """Tells which examples have a frame of zeros, as those at an episode's start are.
+
+    Args:
+      frames: uint8 [B, T, H, W, C].
+
+    Returns:
+      bool [B].
+    """
+    return tf.reduce_any(tf.reduce_all(frames == 0, axis=[2, 3, 4]), axis=1)

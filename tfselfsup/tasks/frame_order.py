@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfselfsup.tasks.base import ClassificationTask, Examples
+from tfselfsup.tasks.base import ClassificationTask, Examples, is_padded
 
 # The published classes, in their order: the first four are the report's, all six the code's.
 _PUBLISHED = (
@@ -50,11 +50,9 @@ class FrameOrder(ClassificationTask):
           ValueError: `classes` is something else.
         """
         # 12.0 equals 12, and would only fail later, as a shape.
-        if type(classes) is not int or classes not in _CLASSES:
-            raise ValueError(
-                f"option 'classes' of task 'frame_order' must be one of "
-                f"{', '.join(map(str, _CLASSES))}, got {classes!r}"
-            )
+        is_valid = type(classes) is int and classes in _CLASSES
+        expected = f"one of {', '.join(map(str, _CLASSES))}"
+        self.check_option("classes", classes, is_valid, expected)
         self.num_classes = classes
         self.orders = _CLASSES[classes]
 
@@ -86,11 +84,9 @@ class FrameOrder(ClassificationTask):
 
 
 def _has_an_order(frames):
-    """Tells where the four frames, and a frame of padding, all differ from each other: bool [B]."""
-    pictures = tf.unstack(frames, axis=1)
-    padding = tf.zeros_like(pictures[0])
+    """Tells where the four frames differ from each other and none is padding: bool [B]."""
     differ = [
         tf.reduce_any(one != other, axis=[1, 2, 3])
-        for one, other in itertools.combinations([*pictures, padding], 2)
+        for one, other in itertools.combinations(tf.unstack(frames, axis=1), 2)
     ]
-    return tf.reduce_all(tf.stack(differ), axis=0)
+    return tf.reduce_all(tf.stack(differ), axis=0) & ~is_padded(frames)
