@@ -12,10 +12,11 @@ from tfselfsup import programs
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tfselfsup"
 
-# In the order data flows; `command_line` is a module, the others folders.
+# In the order data flows; `command_line` and `plugins` are modules, the others folders.
 ROOMS = (
     "config",
     "command_line",
+    "plugins",
     "runs",
     "tasks",
     "models",
@@ -31,7 +32,7 @@ ROOMS = (
 # Rooms that stay apart although one stands above the other.
 APART = {"models": {"tasks"}, "rl": {"vision"}, "vision": {"rl"}}
 # Rooms that answer at once, and the packages that take seconds to import.
-QUICK_ROOMS = ("config", "runs", "report")
+QUICK_ROOMS = ("config", "plugins", "runs", "report")
 SLOW_PACKAGES = {
     "keras",
     "tensorflow",

@@ -25,14 +25,15 @@ class ImageDataConfig:
     """Labelled images, and which of them are learnt from.
 
     Attributes:
-        kind: ``faces``, a folder that `bin/prepare_faces` wrote, or ``digits``, USPS as HDF5.
+        kind: ``faces``, a folder that `bin/prepare_faces` wrote; ``digits``, USPS as HDF5; or what
+            an installed package adds.
         path: The folder or the file.
         split: What stays together on one side; ``official`` is the digits' own test part.
         fractions: Shares of the training, validation and test part.
         balance: Leave out examples until both classes are equal in every part.
     """
 
-    kind: Literal["faces", "digits"] = "faces"
+    kind: str = "faces"
     path: str = "runs/faces"
     split: Literal["random", "video", "hard", "actor", "official"] = "hard"
     fractions: tuple[ClosedUnitInterval, ClosedUnitInterval, ClosedUnitInterval] = (0.7, 0.1, 0.2)

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tfselfsup import plugins
 from tfselfsup.models import alexnet, mobilenet, nature_cnn, resnet50, squeezenet, two_layer_cnn
 
+GROUP = "trunks"  # of entry points
 KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
 SQUEEZENET = "https://github.com/rcmalli/keras-squeezenet/releases/download/v1.0"
 
@@ -90,12 +92,20 @@ TRUNKS: dict[str, Trunk] = {
 }
 
 
-def get(name: str) -> Trunk:
-    """Finds a trunk by its name.
+def names() -> list[str]:
+    """Lists the trunks: those here, then those of packages, entry points of `tfselfsup.trunks`.
 
     Raises:
-        ValueError: If there is none; the message lists those there are.
+        ValueError: If a package's trunk has the name of one here.
     """
-    if name not in TRUNKS:
-        raise ValueError(f"expected a trunk among {', '.join(TRUNKS)}, got '{name}'")
-    return TRUNKS[name]
+    return plugins.names(GROUP, TRUNKS)
+
+
+def get(name: str) -> Trunk:
+    """Finds a trunk by its name, here or in an installed package.
+
+    Raises:
+        ValueError: If there is none; the message lists those there are. Or if a package's cannot be
+            imported, or is no `Trunk`.
+    """
+    return plugins.find(GROUP, "a trunk", TRUNKS, name, lambda part: isinstance(part, Trunk))

@@ -174,7 +174,7 @@ def _classifier(experiment: ClassifierExperiment, run: RunDirectory, parsed: Any
     from tfselfsup.vision.training_model import LABEL
 
     # The kind of the images is enough: files can be explained where the data set is not.
-    kind = parts.DATA[experiment.data.kind]
+    kind = parts.data_kind(experiment.data)
     classifier = trained_classifier.load(experiment, run, kind)
     network = classifier.required_network()
     side = classifier.encoder.side
@@ -199,7 +199,7 @@ def _files(experiment: ClassifierExperiment, parsed: Any, side: int):
     from tfselfsup.datasets.labelled_images import decoded
     from tfselfsup.programs import classifier_parts as parts
 
-    channels, images = parts.DATA[experiment.data.kind].channels, []
+    channels, images = parts.data_kind(experiment.data).channels, []
     for file in parsed.images:
         try:
             images.append(decoded(Path(file).read_bytes(), side, channels).numpy())

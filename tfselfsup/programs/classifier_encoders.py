@@ -80,9 +80,9 @@ def make_encoder(experiment: ClassifierExperiment, data: LabelledImages) -> Enco
 
 def _trunk_encoder(experiment: ClassifierExperiment, data: LabelledImages) -> Encoder:
     settings = experiment.encoder
-    if settings.trunk not in trunks.TRUNKS:
+    if settings.trunk not in trunks.names():
         raise ValueError(
-            f"expected encoder.trunk among {', '.join([*trunks.TRUNKS, *HUB_ENCODERS])}, "
+            f"expected encoder.trunk among {', '.join([*trunks.names(), *HUB_ENCODERS])}, "
             f"got '{settings.trunk}'"
         )
     side = settings.side or trunks.get(settings.trunk).side

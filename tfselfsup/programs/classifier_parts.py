@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfselfsup import tasks
+from tfselfsup import plugins, tasks
 from tfselfsup.config import ClassifierExperiment, ImageDataConfig, ProbeConfig
 from tfselfsup.datasets import splits
 from tfselfsup.datasets.augmentation import Augmentation
@@ -28,9 +29,24 @@ from tfselfsup.vision.training_model import LABEL, MultiTaskModel, frames_and_la
 DATA = {"faces": FaceData, "digits": DigitData}
 
 
+def data_kind(settings: ImageDataConfig) -> type[LabelledImages]:
+    """Finds the class of the images, here or in a package: an entry point of `tfselfsup.data`.
+
+    Raises:
+        ValueError: If there is none of this name, or what a package has is something else.
+    """
+    return plugins.find("data", "a data.kind", DATA, settings.kind, _is_concrete)
+
+
 def open_data(settings: ImageDataConfig) -> LabelledImages:
     """Opens the images."""
-    return DATA[settings.kind](settings.path)
+    return data_kind(settings)(settings.path)
+
+
+def _is_concrete(kind: object) -> bool:
+    """Tells whether it is a class of images from which an object can be made."""
+    is_images = isinstance(kind, type) and issubclass(kind, LabelledImages)
+    return is_images and not inspect.isabstract(kind)
 
 
 def make_parts(experiment: ClassifierExperiment, data: LabelledImages) -> np.ndarray:
