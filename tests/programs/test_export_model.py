@@ -159,6 +159,11 @@ def test_settings_scores_and_labels_travel_along_without_the_images(train, tmp_p
     assert (described["side"], described["channels"]) == (16, 3)
     assert yaml.safe_load((extras / "config.yaml").read_text()) == settings
     assert json.loads((extras / "evaluation.json").read_text()) == run.evaluation()
+    card = (tmp_path / "model" / "3" / "MODEL_CARD.md").read_text()
+    assert card.startswith("# Model card: model, version 3\n")
+    for scores in (run.evaluation(), run.evaluation()["videos"]):
+        low, high = (scores[f"accuracy_{bound}"] for bound in ("low", "high"))
+        assert f"{scores['accuracy']:.3f} [{low:.3f}, {high:.3f}]" in card
     # One request for each signature.
     records = tf.data.TFRecordDataset(str(extras / "tf_serving_warmup_requests"))
     assert sum(1 for _ in records) == 2
@@ -238,6 +243,7 @@ def test_an_agent_answers_alike_where_only_tensorflow_is(agent_run, tmp_path, ca
     assert (described["kind"], described["model"]) == ("agent", "rotation")
     assert described["labels"] == ["NOOP", "FIRE", "RIGHT", "LEFT"]
     assert described["agent_steps"] >= 100
+    assert "Not scored" in (out / "MODEL_CARD.md").read_text()
     # A few bright patches, not noise all over: a network that has learnt nothing answers that
     # with the same action each time.
     generator = np.random.default_rng(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from tfselfsup.command_line import ExperimentParser
 from tfselfsup.config import AgentExperiment, ClassifierExperiment, Experiment
 from tfselfsup.programs.startup import import_quietly, start_tensorflow, user_mistakes
 from tfselfsup.runs import RunDirectory, written_aside
-from tfselfsup.serving import layout
+from tfselfsup.serving import layout, model_card
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -50,7 +51,7 @@ def _with_checkpoint(experiment: Experiment, checkpoint: str | None) -> Experime
 
 
 def export(experiment: Experiment, run: RunDirectory, out: Path) -> dict[str, Any]:
-    """Writes a SavedModel, whole or not at all.
+    """Writes a SavedModel and its model card, whole or not at all.
 
     Args:
         experiment: The run's settings, with the checkpoint that is asked for.
@@ -67,8 +68,13 @@ def export(experiment: Experiment, run: RunDirectory, out: Path) -> dict[str, An
     if run.evaluation() is None:
         print(f"warning: {run.path} has no evaluation to go with the model", file=sys.stderr)
     out.parent.mkdir(parents=True, exist_ok=True)
+    kind = _KINDS[type(experiment)]
     with written_aside(out) as folder:
-        return _KINDS[type(experiment)].save(experiment, run, folder)
+        described = kind.save(experiment, run, folder)
+        name = f"{out.resolve().parent.name}, version {out.name}"
+        card = kind.card(name, described, experiment, _json_files(run))
+        (folder / model_card.FILE).write_text(card)
+    return described
 
 
 def _save_classifier(
@@ -81,7 +87,7 @@ def _save_classifier(
     from tfselfsup.vision.training_model import LABEL
 
     # The kind of the images is enough: a model can be exported where the images are not.
-    kind = parts.DATA[experiment.data.kind]
+    kind = parts.data_kind(experiment.data)
     classifier = trained_classifier.load(experiment, run, kind)
     encoder, checkpoint = classifier.encoder, classifier.checkpoint
     network = classifier.required_network()
@@ -160,6 +166,13 @@ def _travelling(run: RunDirectory) -> list[Path]:
     return [path for name in names for path in sorted(run.path.glob(name))]
 
 
+def _json_files(run: RunDirectory) -> dict[str, dict[str, Any]]:
+    """Reads what a run says of itself, by the names of the files."""
+    names = ("inputs.json", "environment.json", "evaluation*.json")
+    paths = [path for name in names for path in run.path.glob(name)]
+    return {path.name: json.loads(path.read_text()) for path in paths}
+
+
 @dataclasses.dataclass(frozen=True)
 class _Kind:
     """How experiments of a kind are exported.
@@ -167,13 +180,15 @@ class _Kind:
     Attributes:
         section: Of the settings, the one that chooses the checkpoint.
         save: Writes the SavedModel, and returns what it is.
+        card: Writes the model card.
     """
 
     section: str
     save: Callable[[Any, RunDirectory, Path], dict[str, Any]]
+    card: Callable[[str, dict[str, Any], Any, model_card.Files], str]
 
 
 _KINDS: dict[type[Experiment], _Kind] = {
-    ClassifierExperiment: _Kind("scoring", _save_classifier),
-    AgentExperiment: _Kind("evaluation", _save_agent),
+    ClassifierExperiment: _Kind("scoring", _save_classifier, model_card.of_classifier),
+    AgentExperiment: _Kind("evaluation", _save_agent, model_card.of_agent),
 }
