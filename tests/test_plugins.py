@@ -7,6 +7,7 @@ from tfselfsup.config import ImageDataConfig
 from tfselfsup.datasets.digits import DigitData
 from tfselfsup.models import trunks
 from tfselfsup.programs import classifier_parts
+from tfselfsup.runs.environment import environment
 
 TASK = """
 from tfselfsup.tasks.rotation import Rotation
@@ -54,6 +55,12 @@ def test_names_are_those_here_and_then_those_added(install):
     install("tasks", {"d": "their_parts.d", "c": "their_parts.c"})
     assert plugins.names("tasks", ["b", "a"]) == ["b", "a", "c", "d"]
     assert plugins.names("trunks", {"b": 1}) == ["b"]
+
+
+def test_a_run_records_the_version_of_a_package(install):
+    assert "their-parts" not in environment()["versions"]
+    install("trunks", {"theirs": "their_parts.theirs:TRUNK"})
+    assert environment()["versions"]["their-parts"] == "1.0"
 
 
 def test_a_name_that_is_taken_is_refused(install):

@@ -13,6 +13,8 @@ import importlib.metadata
 from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
+GROUPS = ("tasks", "trunks", "data")
+
 Part = TypeVar("Part")
 
 
@@ -20,7 +22,7 @@ def names(group: str, own: Collection[str]) -> list[str]:
     """Lists the parts that are here, and then those that installed packages add.
 
     Args:
-        group: `tasks`, `trunks` or `data`.
+        group: One of `GROUPS`.
         own: Names of those that are here.
 
     Raises:
@@ -86,6 +88,12 @@ def find(
     if name not in known:
         raise ValueError(f"expected {expected} among {', '.join(known)}, got '{name}'")
     return own[name] if name in own else load(group, name, expected, fits)
+
+
+def packages() -> dict[str, str]:
+    """Lists the installed packages that add something, and their versions."""
+    points = [point for group in GROUPS for point in _added(group).values()]
+    return {point.dist.name: point.dist.version for point in points if point.dist}
 
 
 @functools.cache

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tfselfsup import plugins
+
 PACKAGES = (
     "tensorflow",
     "tf-agents",
@@ -34,6 +36,7 @@ def environment() -> dict[str, Any]:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             versions[package] = None  # a clone that is run without being installed
+    versions |= plugins.packages()
     return {
         "python": platform.python_version(),
         "versions": versions,
