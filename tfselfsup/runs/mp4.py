@@ -10,6 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+# VP9: what browsers play of what OpenCV's wheels write. They play no MPEG-4 Part 2 (`mp4v`).
+CODEC = "vp09"
+
 
 @contextmanager
 def mp4(path: str | Path, rate: float, size: tuple[int, int]) -> Iterator[Callable]:
@@ -28,7 +31,7 @@ def mp4(path: str | Path, rate: float, size: tuple[int, int]) -> Iterator[Callab
     """
     path = Path(path)
     partial = path.with_name(f"{path.stem}.partial.mp4")  # OpenCV goes by the ending
-    writer = cv2.VideoWriter(str(partial), cv2.VideoWriter_fourcc(*"mp4v"), rate, size)
+    writer = cv2.VideoWriter(str(partial), cv2.VideoWriter_fourcc(*CODEC), rate, size)
     if not writer.isOpened():
         raise OSError(f"expected a folder to write a video to, cannot write {path}")
 
