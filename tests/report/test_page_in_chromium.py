@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from tfselfsup.report import page
 from tfselfsup.report.document import Contents, LeftOut, Picture, Section, Table
+from tfselfsup.runs.mp4 import mp4
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="the extra `browser` is not installed"
@@ -25,7 +26,7 @@ CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=f"there is none of {', '.join(NAMES)}")
 
 NARROW, MIDDLE, WIDE = 360, 1120, 1600
-LOOKS = [*itertools.product((NARROW, MIDDLE, WIDE), ("light", "dark"))]
+LOOKS = [(NARROW, "dark"), (MIDDLE, "light"), (WIDE, "light"), (WIDE, "dark")]
 LONG = "a_rather_long_name_of_a_folder_that_nothing_breaks_" * 3
 
 # Boxes of what a reader reads or looks at; of those that contain one another only the inner one.
@@ -64,6 +65,12 @@ def report(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     image = folder / "map.png"
     cv2.imwrite(str(image), np.full((90, 900, 3), 128, np.uint8))
+    film = folder / "game.mp4"
+    with mp4(film, 10, (64, 48)) as append:
+        for column in range(0, 60, 5):
+            picture = np.zeros((48, 64, 3), np.uint8)
+            picture[20:24, column : column + 4] = 255
+            append(picture)
     scores = pd.DataFrame(
         {
             "model": ["resnet50, 224", "alexnet 2", "mobilenet fine-tuned, 128", "alexnet 10"],
@@ -85,6 +92,7 @@ def report(tmp_path_factory) -> Path:
                 Picture("curves", "Learning curves", "Two lines that rise.", drawn()),
                 Picture("more_curves", "More curves", "The same again.", drawn()),
                 Picture("map", "Map", "A grey bar.", file=image),
+                Picture("game", "Game", "A dot that moves.", file=film),
                 Picture("gone", "Game", "A game.", file=folder / f"{LONG}.mp4"),
             ),
         ),
@@ -106,33 +114,42 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture
-def look(chromium, report):
+class Looks:
     """Opens the report; what it asked for and complained about are its `requests` and `errors`."""
-    contexts = []
 
-    def look(width=WIDE, scheme="light", **options):
-        contexts.append(
-            chromium.new_context(
-                viewport={"width": width, "height": 900}, color_scheme=scheme, **options
-            )
-        )
-        opened = contexts[-1].new_page()
+    def __init__(self, chromium, report):
+        self._chromium, self._report = chromium, report
+        self._contexts, self._kept = [], {}
+
+    def __call__(self, width=WIDE, scheme="light", **options):
+        size = {"width": width, "height": 900}
+        context = self._chromium.new_context(viewport=size, color_scheme=scheme, **options)
+        self._contexts.append(context)
+        opened = context.new_page()
         opened.requests, opened.errors = [], []
         opened.on("request", lambda request: opened.requests.append(request.url))
         opened.on("pageerror", lambda error: opened.errors.append(str(error)))
-        opened.on(
-            "console",
-            lambda message: (
-                message.type in ("error", "warning") and opened.errors.append(message.text)
-            ),
-        )
-        opened.goto(report.as_uri(), wait_until="load")
+        opened.on("console", lambda message: opened.errors.append(message.text))
+        opened.goto(self._report.as_uri(), wait_until="load")
         return opened
 
-    yield look
-    for context in contexts:
-        context.close()
+    def kept(self, *look):
+        """The same page for all tests that change nothing; all that can be unfolded is."""
+        if look not in self._kept:
+            self._kept[look] = self(*look)
+            self._kept[look].locator("summary").click()
+        return self._kept[look]
+
+    def close(self):
+        for context in self._contexts:
+            context.close()
+
+
+@pytest.fixture(scope="module")
+def look(chromium, report):
+    looks = Looks(chromium, report)
+    yield looks
+    looks.close()
 
 
 def test_nothing_is_fetched_and_nothing_is_wrong(look, report):
@@ -145,16 +162,14 @@ def test_nothing_is_fetched_and_nothing_is_wrong(look, report):
 
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_nothing_is_wider_than_the_page(look, width, scheme):
-    opened = look(width, scheme)
-    assert opened.evaluate("document.documentElement.scrollWidth") == width
-    opened.locator("summary").click()
+    opened = look.kept(width, scheme)
     assert opened.evaluate("document.documentElement.scrollWidth") == width
     assert opened.evaluate(CUT_OFF) == []
 
 
-@pytest.mark.parametrize("width", [NARROW, MIDDLE, WIDE])
-def test_nothing_overlaps(look, width):
-    boxes = look(width).evaluate(BOXES)
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+def test_nothing_overlaps(look, width, scheme):
+    boxes = look.kept(width, scheme).evaluate(BOXES)
     assert len(boxes) > 15
     overlapping = [
         (name, other)
@@ -170,18 +185,24 @@ def test_nothing_overlaps(look, width):
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_axe_finds_no_barrier(look, width, scheme):
     # Texts of pictures, contrast, headings, names of buttons and regions, and more.
-    opened = look(width, scheme)
-    opened.locator("summary").click()
-    found = axe.Axe().run(opened)
+    found = axe.Axe().run(look.kept(width, scheme))
     assert found.violations_count == 0, found.generate_report()
 
 
 def test_every_picture_has_a_text(look):
-    opened = look()
-    for role in ("img",):
-        pictures = opened.get_by_role(role).all()
-        names = [one.get_attribute("aria-label") or one.get_attribute("alt") for one in pictures]
-        assert names == ["Two lines that rise.", "The same again.", "A grey bar."]
+    pictures = look.kept(WIDE, "light").locator("svg, img, video").all()
+    assert [one.get_attribute("role") for one in pictures] == ["img", "img", None, None]
+    names = [one.get_attribute("aria-label") or one.get_attribute("alt") for one in pictures]
+    assert names == [
+        *("Two lines that rise.", "The same again.", "A grey bar.", "A dot that moves.")
+    ]
+
+
+def test_a_film_can_be_played(look):
+    film = look.kept(WIDE, "light").locator("video")
+    film.scroll_into_view_if_needed()
+    film.evaluate("one => one.play()")
+    assert film.evaluate("one => [one.videoWidth, one.error]") == [64, None]
 
 
 def column(opened, index):
@@ -239,7 +260,12 @@ def test_a_wide_table_scrolls_in_its_box_and_keeps_its_names(look):
     # What scrolls is reached with the keyboard.
     box.focus()
     opened.keyboard.press("ArrowRight")
-    opened.wait_for_function("document.querySelector('#scores .scroll').scrollLeft > 200")
+    # Smoothly, that is, not at once.
+    for _ in range(100):
+        if box.evaluate("one => one.scrollLeft") > 200:
+            return
+        opened.wait_for_timeout(50)
+    raise AssertionError("the arrow does not scroll")
 
 
 def brightness(opened, selector, name):
@@ -248,7 +274,7 @@ def brightness(opened, selector, name):
 
 
 def test_the_dark_page_is_dark_and_so_are_its_drawings(look):
-    light, dark = look(scheme="light"), look(scheme="dark")
+    light, dark = (look.kept(WIDE, scheme) for scheme in ("light", "dark"))
     assert brightness(light, "body", "backgroundColor") > 240
     assert brightness(dark, "body", "backgroundColor") < 40
     # What matplotlib drew in black is light there: the frame of the axes, and the letters.
