@@ -3,13 +3,11 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.vision.training_cases import SIDE, images, network
 from tfselfsup.vision.tensorboard_images import (
     EXPLAINED,
     SHOWN,
     TAG,
     MisclassifiedImages,
-    answers_of,
     captioned,
     worst,
 )
@@ -108,11 +106,3 @@ def test_without_a_mistake_nothing_is_written(tmp_path):
     data, answer = batches([0, 1], [0.1, 0.9], 2)
     assert written(tmp_path, MisclassifiedImages(answer, data, NAMES, explain)) == []
     assert written(tmp_path, MisclassifiedImages(answer, data, NAMES), tag=EXPLAINED) == []
-
-
-def test_a_network_is_asked_about_its_classes():
-    made = network()
-    frames, labels = images(6)
-    batch = {"image": frames[:, 0], "label": labels}
-    assert frames.shape[-3:] == (SIDE, SIDE, 3)
-    np.testing.assert_allclose(answers_of(made)(batch), made(frames)["label"], rtol=1e-5)

@@ -146,14 +146,14 @@ def _fit(experiment: ClassifierExperiment, run: RunDirectory):
     from tfselfsup.programs import classifier_parts as parts
     from tfselfsup.programs.classifier_encoders import make_encoder
     from tfselfsup.vision import training
-    from tfselfsup.vision.tensorboard_images import answers_of
-    from tfselfsup.vision.training_model import frames_and_labels
+    from tfselfsup.vision.compiled_outputs import compiled_output
+    from tfselfsup.vision.training_model import LABEL, frames_and_labels
 
     data = parts.open_data(experiment.data)
     part = parts.make_parts(experiment, data)
     encoder = make_encoder(experiment, data)
     model = parts.make_model(experiment, encoder, len(data.label_names))
-    answer = answers_of(model.network)
+    network, logits_of = model.network, compiled_output(model.network, LABEL)
     _start(experiment, run, parts.inputs(experiment, encoder, data))
     training.train(
         model,
@@ -171,11 +171,20 @@ def _fit(experiment: ClassifierExperiment, run: RunDirectory):
         run,
         hyper_parameters=flattened(experiment),
         # A pre-training knows no classes to be wrong about.
-        summaries=[_misclassified(answer, model.network, experiment, data, part, encoder.side)]
+        summaries=[
+            _misclassified(
+                lambda batch: logits_of(batch["image"]),
+                network,
+                experiment,
+                data,
+                part,
+                encoder.side,
+            )
+        ]
         if model.num_classes
         else [],
     )
-    return data, part, encoder, model.network
+    return data, part, encoder, network
 
 
 def _misclassified(

@@ -16,6 +16,7 @@ from tfselfsup.programs import classifier_parts as parts
 from tfselfsup.programs.classifier_encoders import Encoder
 from tfselfsup.runs import RunDirectory
 from tfselfsup.vision import features, probe_files, training_checkpoints
+from tfselfsup.vision.compiled_outputs import compiled_output
 from tfselfsup.vision.linear_probes import LinearProbe
 from tfselfsup.vision.training_model import LABEL
 
@@ -143,9 +144,5 @@ def features_of_all(
 
 def _answers(model: tf.keras.Model, output: str) -> Callable[[np.ndarray], np.ndarray]:
     """Returns a function from images, uint8 [B, side, side, C], to an output as float32."""
-
-    @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[2:]), tf.uint8)])
-    def answer(images: tf.Tensor) -> tf.Tensor:
-        return tf.cast(model(images[:, tf.newaxis], training=False)[output], tf.float32)
-
-    return lambda images: answer(tf.convert_to_tensor(images)).numpy()
+    answer = compiled_output(model, output)
+    return lambda images: answer(images).numpy()

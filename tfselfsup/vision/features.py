@@ -22,6 +22,7 @@ from tqdm import tqdm
 from tfselfsup import __version__
 from tfselfsup.datasets.labelled_images import LabelledImages
 from tfselfsup.runs import written_aside
+from tfselfsup.vision.compiled_outputs import compiled_output
 
 
 @dataclass(frozen=True)
@@ -220,14 +221,7 @@ def _compiled(encoder: tf.keras.Model, feature: str) -> Callable[[tf.Tensor], tf
             f"expected a feature of shape [B, d], got '{feature}' of {outputs[feature]}; "
             "name another feature"
         )
-
-    # One signature for all batches, so that the last, smaller one is not compiled anew.
-    @tf.function(input_signature=[tf.TensorSpec((None, *encoder.input_shape[2:]), tf.uint8)])
-    def encode(images: tf.Tensor) -> tf.Tensor:
-        features = encoder(images[:, tf.newaxis], training=False)
-        return tf.cast(features[feature], tf.float32)
-
-    return encode.get_concrete_function()
+    return compiled_output(encoder, feature).get_concrete_function()
 
 
 def _run(

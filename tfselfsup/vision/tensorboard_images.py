@@ -11,8 +11,6 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import softmax
 
-from tfselfsup.vision.training_model import LABEL
-
 TAG = "misclassified"
 EXPLAINED = "misclassified_explained"
 SHOWN = 4  # images of an epoch; each is about 50 KB in TensorBoard's file
@@ -53,7 +51,7 @@ class MisclassifiedImages:
         """Takes what is asked, and about which images.
 
         Args:
-            answer: From a batch to logits, float [B, K]; see `answers_of`.
+            answer: From a batch to logits, float [B, K].
             batches: With `image` uint8 [B, H, W, C], `label` int64 [B] and what else `answer`
                 needs. All are asked about at every call: a few hundred images are enough.
             label_names: What the K labels stand for.
@@ -133,17 +131,3 @@ def _captioned(image: np.ndarray, caption: str) -> np.ndarray:
     size = min(0.5, (width - 8) / text_width)
     cv2.putText(picture, caption, (4, _SIDE + _CAPTION - 8), _FONT, size, (0, 0, 0), 1, cv2.LINE_AA)
     return picture
-
-
-def answers_of(network: tf.keras.Model) -> Callable[[Mapping[str, np.ndarray]], np.ndarray]:
-    """Returns a function from a batch, with `image`, to the logits of the network's classes.
-
-    Args:
-        network: From frames uint8 [B, 1, H, W, C] to a dict with the logits `label`.
-    """
-
-    @tf.function(reduce_retracing=True)
-    def answer(images: tf.Tensor) -> tf.Tensor:
-        return network(images[:, tf.newaxis], training=False)[LABEL]
-
-    return lambda batch: answer(tf.constant(batch["image"])).numpy()
