@@ -1,4 +1,5 @@
 import base64
+import configparser
 import hashlib
 import re
 from html.parser import HTMLParser
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from tfselfsup.report import page
 from tfselfsup.report.document import Contents, LeftOut, Picture, Section, Table
 
+PACKAGE = Path(page.__file__).parents[1]
 VOID = {"meta", "link", "img", "br", "hr", "wbr"}
 
 
@@ -236,3 +238,12 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path):
         page.write(contents(table(), text=(3,)), path)
     assert path.read_text(encoding="utf-8") == written
     assert [*tmp_path.iterdir()] == [path]
+
+
+def test_the_templates_go_along_when_the_package_is_built():
+    setup = configparser.ConfigParser()
+    setup.read(PACKAGE.parent / "setup.cfg")
+    patterns = setup["options.package_data"][PACKAGE.name].split()
+    built = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
+    templates = {path for path in (PACKAGE / "report/templates").rglob("*") if path.is_file()}
+    assert len(templates) >= 4 and templates <= built
