@@ -97,6 +97,10 @@ def run_here(*arguments) -> int:
     return 0
 
 
+def told_of_page(out) -> str:
+    return f"page: {out}/index.html\n"
+
+
 def files_of(out) -> set[str]:
     return {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
 
@@ -113,10 +117,10 @@ def test_a_report_has_a_table_and_curves_for_each_game(runs, tmp_path, capsys):
     out = tmp_path / "a" / "report"
     assert run_here(*runs, "--out", out) == 0
     games = ("pong", "breakout")
-    assert {"report.md"} | tables(*games) <= files_of(out)
+    assert {"report.md", "index.html"} | tables(*games) <= files_of(out)
     assert figures(*(f"{game}_over_agent_steps" for game in games)) <= files_of(out)
     captured = capsys.readouterr()
-    assert captured.err == ""
+    assert captured.err == told_of_page(out)
     text = (out / "report.md").read_text()
     assert captured.out == text
     _, _, of_pong = text.partition("## Pong\n")
@@ -154,8 +158,8 @@ def test_what_cannot_be_reported_is_named_and_the_rest_is_reported(runs, tmp_pat
     assert run_here(*given, "--out", tmp_path / "report") == 0
     captured = capsys.readouterr()
     lines = captured.err.splitlines()
-    assert len(lines) == 3
-    for line, path in zip(lines, given[1:], strict=True):
+    assert len(lines) == 4
+    for line, path in zip(lines[:3], given[1:], strict=True):
         assert line.startswith(f"left out: {path}: ")
     assert "evaluate_agent" in lines[0]
     assert "|       2.00 |  1.41 |       2 |       1 |" in captured.out
@@ -186,7 +190,7 @@ def test_classifiers_have_a_table_of_other_data_and_figures_of_corrupted_images(
 ):
     out = tmp_path / "report"
     assert run_here(elsewhere, "--out", out) == 0
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == told_of_page(out)
     drawn = [
         f"{name}_{corruption}" for name in ("dfdc", "ff_c40") for corruption in ("jpeg", "blur")
     ]
@@ -215,13 +219,11 @@ def test_classifiers_have_a_table_for_each_data_set(classifiers, tmp_path, capsy
     assert accuracies | tables("dfdc_on_hard", "usps_by_class") <= files_of(out)
     captured = capsys.readouterr()
     text = (out / "report.md").read_text()
-    assert (captured.out, captured.err) == (text, "")
+    assert (captured.out, captured.err) == (text, told_of_page(out))
     headings = [line for line in text.splitlines() if line.startswith("## ")]
     places = [headings.index(f"## {one}") for one in ("dfdc", "usps", "faceforensics")]
     assert places == sorted(places)
-    assert (
-        "| 75.0 (95%: 62.5 to 87.5) | 50.0 (95%: 37.5 to 62.5) |                    25.0 |" in text
-    )
+    assert "| 50.0 (95%: 37.5 to 62.5) |             -6.2 |                    25.0 |" in text
 
 
 def test_the_csv_tables_of_classifiers_have_the_exact_figures(classifiers, tmp_path):
@@ -257,7 +259,8 @@ def test_agents_and_classifiers_are_reported_together(runs, classifiers, tmp_pat
     given = [classifiers[0], runs[0], half, classifiers[1], runs[2]]
     assert run_here(*given, "--out", out) == 0
     captured = capsys.readouterr()
-    assert captured.err == f"left out: {half}: evaluation.json has no valid split\n"
+    left_out = f"left out: {half}: evaluation.json has no valid split\n"
+    assert captured.err == left_out + told_of_page(out)
     assert "## Pong\n" in captured.out and "## dfdc\n" in captured.out
     assert f"## Left out\n\n- {half}: evaluation.json has no valid split\n" in captured.out
     assert not tables("dfdc_by_class") & files_of(out)
@@ -268,6 +271,18 @@ def test_nothing_to_report_is_a_mistake(tmp_path, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2 and "at least one run directory that was scored" in lines[1]
     assert not (tmp_path / "report").exists()
+
+
+def test_notes_are_added_to_their_section(runs, tmp_path, capsys):
+    notes = tmp_path / "notes.md"
+    notes.write_text("## Pong\n\nSaid by a person.\n")
+    assert run_here(runs[0], "--out", tmp_path / "report", "--notes", notes) == 0
+    assert "\n\nSaid by a person.\n\n" in (tmp_path / "report" / "report.md").read_text()
+    capsys.readouterr()
+    notes.write_text("## Qbert\n\nNever played.\n")
+    assert run_here(runs[0], "--out", tmp_path / "report", "--notes", notes) == 2
+    errors = capsys.readouterr().err
+    assert "got Qbert; change the heading" in errors and errors.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -322,5 +337,5 @@ def test_a_report_imports_no_tensorflow(runs, classifiers, elsewhere, tmp_path):
         capture_output=True,
         text=True,
     )
-    assert (finished.returncode, finished.stderr) == (0, "")
+    assert (finished.returncode, finished.stderr) == (0, told_of_page(tmp_path / "report"))
     assert finished.stdout == (tmp_path / "report" / "report.md").read_text()

@@ -252,3 +252,45 @@ def test_scores_of_different_protocols_are_told_apart():
     best.evaluation["protocol"] = {"checkpoint": "best", "epsilon": 0.001}
     groups = aggregate.group_seeds([last, best], "pong")
     assert groups == {"dqn, checkpoint last": [last], "dqn, checkpoint best": [best]}
+
+
+def test_the_second_of_two_agents_that_differ_in_nothing_is_left_out(tmp_path):
+    made_run(tmp_path / "a")
+    for name, changed in (("copy", {}), ("seed", {"seed": 1}), ("game", {"game": "breakout"})):
+        made_run(tmp_path / name, EVALUATION | changed)
+    runs, (left_out,) = aggregate.read_runs(sorted(tmp_path.iterdir()))
+    assert [run.path.name for run in runs] == ["a", "game", "seed"]
+    assert left_out.path.name == "copy"
+    assert left_out.reason == f"it has the settings, game and seed of {tmp_path / 'a'}"
+
+
+def test_a_pre_training_is_said_to_have_no_score(tmp_path):
+    path = made_run(tmp_path / "run", evaluation=None)
+    (path / "config.yaml").write_text("mode: pretrain\ntraining: {tasks: [{name: rotation}]}\n")
+    _, (left_out,) = aggregate.read_runs([path])
+    assert left_out.reason.startswith("it is a pre-training, which has no score")
+
+
+def test_broken_answers_are_listed_and_the_scores_reported(tmp_path):
+    path = made_run(tmp_path / "run", CLASSIFIER)
+    (path / "config.yaml").write_text("mode: probe\n")
+    (path / "predictions.csv").write_text("source\n")
+    (run,), (left_out,) = aggregate.read_runs([path])
+    assert run.predictions is None
+    assert "predictions.csv is broken" in left_out.reason
+
+
+def test_over_games_runs_of_one_agent_are_put_together(tmp_path):
+    made_run(tmp_path / "pong")
+    made_run(tmp_path / "breakout", EVALUATION | {"game": "breakout"})
+    (tmp_path / "breakout" / "config.yaml").write_text("environment: {game: breakout}\n")
+    runs, _ = aggregate.read_runs([tmp_path / "pong", tmp_path / "breakout"])
+    groups = aggregate.group_over_games(runs)
+    assert {name: len(group) for name, group in groups.items()} == {"dqn": 2}
+
+
+def test_a_classifier_with_broken_settings_is_left_out(tmp_path):
+    path = made_run(tmp_path / "run", CLASSIFIER)
+    (path / "config.yaml").write_text("mode: no_such_mode\n")
+    runs, (left_out,) = aggregate.read_runs([path])
+    assert runs == [] and "no_such_mode" in left_out.reason

@@ -92,3 +92,47 @@ def test_files_are_found_by_their_names(tmp_path):
     assert [path.name for path in others] == ["evaluation_on_a.json", "evaluation_on_b.json"]
     tables = classifier_files.robustness_tables(tmp_path)
     assert [path.name for path in tables] == ["robustness.csv", "robustness_on_a.csv"]
+
+
+ANSWERS = "source,video,label,predicted,probability\n01,v,0,0,0.25\n02,w,1,0,0.5\n"
+
+
+def with_answers(tmp_path, text, **changed):
+    (tmp_path / "predictions.csv").write_text(text)
+    return ClassifierRun(tmp_path, {"part": "test", "accuracy": 0.5} | changed)
+
+
+def test_the_answers_that_were_scored_are_read(tmp_path):
+    run = classifier_files.with_predictions(with_answers(tmp_path, ANSWERS))
+    assert run.predictions.to_dict("list") == {
+        **{"source": ["01", "02"], "video": ["v", "w"], "label": [0, 1], "predicted": [0, 0]},
+        "probability": [0.25, 0.5],
+    }
+
+
+@pytest.mark.parametrize("changed", [{"part": "validation"}, {"part": "all"}])
+def test_answers_to_other_images_are_not_taken(changed, tmp_path):
+    run = with_answers(tmp_path, ANSWERS, **changed)
+    assert classifier_files.with_predictions(run).predictions is None
+
+
+def test_without_answers_a_run_is_as_it_was(tmp_path):
+    run = ClassifierRun(tmp_path, {"part": "test", "accuracy": 0.5})
+    assert classifier_files.with_predictions(run) is run
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "predictions.csv is broken"),
+        ("source,video,label\na,v,0\n", "predictions.csv is broken"),
+        (ANSWERS.replace("01,v,0", "01,v,x"), "predictions.csv is broken"),
+        (ANSWERS.replace("01,v,0", "01,,0"), "an answer in every row"),
+        (ANSWERS.splitlines()[0], "an answer in every row"),
+        (ANSWERS.replace("0.25", "1.25"), "probabilities between 0 and 1"),
+        (ANSWERS.replace("02,w,1,0", "02,w,1,1"), "accuracy of 1.0000 for 0.5000; score"),
+    ],
+)
+def test_answers_that_cannot_be_are_refused(text, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        classifier_files.with_predictions(with_answers(tmp_path, text))

@@ -59,19 +59,22 @@ def test_a_section_shows_each_figure_with_its_interval():
     assert "stand-in" not in text and "class by class" not in text
     rows = cells(text)
     assert rows["model", "weights"] == [
-        *("published random", "published hard", "random", "hard"),
+        *("published random", "published hard", "random", "random - published"),
+        *("hard", "hard - published"),
         *("random - hard, points", "auc hard", "note"),
     ]
     bootstrap = ["75.0 (95%: 70.0 to 80.0)", "50.0 (95%: 45.0 to 55.0)"]
     auc = "0.765 (95%: 0.700 to 0.800)"
-    assert rows["resnet50", "random"] == ["56.7", "56.2", *bootstrap, "25.0", auc, ""]
+    # 75 - 56.7 and 50 - 56.2
+    beside = [bootstrap[0], "+18.3", bootstrap[1], "-6.2"]
+    assert rows["resnet50", "random"] == ["56.7", "56.2", *beside, "25.0", auc, ""]
     # (70 + 71 + 75) / 3
     seeds = "72.0 (3 seeds: 70.0 to 75.0)"
     auc = "0.765 (3 seeds: 0.765 to 0.765)"
-    assert rows["mobilenet", "imagenet"] == ["", "", "", seeds, "", auc, ""]
-    assert rows["mobilenet", "random"] == [*6 * [""], "no run"]
+    assert rows["mobilenet", "imagenet"] == ["", "", "", "", seeds, "", "", auc, ""]
+    assert rows["mobilenet", "random"] == [*8 * [""], "no run"]
     assert rows["alexnet", "imagenet"] == [
-        *("81.5", "73.5", "", "", "", "", "weights not available here")
+        *("81.5", "73.5", *6 * [""], "weights not available here")
     ]
 
 
@@ -115,7 +118,7 @@ def test_digits_have_a_table_by_class(others):
         ("two_layer_cnn + rotation", "random"): ["official", "1", "97.5", "50.0"],
     }
     first = cells(written([*others, *digits], "usps").partition("class by class")[0])
-    assert first["two_layer_cnn", "random"] == ["99.19", "95.0 (95%: 90.0 to 100.0)"]
+    assert first["two_layer_cnn", "random"] == ["99.19", "95.0 (95%: 90.0 to 100.0)", "-4.2"]
 
 
 def test_without_a_run_there_are_no_measured_cells():

@@ -1,37 +1,14 @@
 import math
-from pathlib import Path
 
 import pytest
 
+from tests.report.scored_runs import EVALUATION
+from tests.report.scored_runs import classifier as scored
 from tfselfsup.report import classifiers
-from tfselfsup.report.classifiers import ClassifierRun
-
-EVALUATION = {
-    "kind": "classifier",
-    "model": "mobilenet",
-    "weights": "imagenet",
-    "stand_in": False,
-    "task": None,
-    "data_set": "dfdc",
-    "split": "hard",
-    "part": "test",
-    "seed": 0,
-    "accuracy": 0.69,
-    "accuracy_low": 0.65,
-    "accuracy_high": 0.73,
-    "auc": 0.76,
-    "auc_low": 0.71,
-    "auc_high": 0.81,
-    "protocol": {"mode": "probe", "solver": "lbfgs"},
-}
 
 
 def without(*names) -> dict:
     return {name: value for name, value in EVALUATION.items() if name not in names}
-
-
-def scored(name="run", **changed) -> ClassifierRun:
-    return ClassifierRun(Path(name), EVALUATION | changed)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ from tfselfsup.config import AgentExperiment
 from tfselfsup.report import tables
 from tfselfsup.report.aggregate import AgentRun
 
-COLUMNS = ["agent", "published", "measured", "std", "games", "seeds", "agent steps"]
+COLUMNS = ["agent", "published", "measured", "difference", "std", "games", "seeds"]
+COLUMNS += ["agent steps", "hours"]
 
 
-def scored(agent, scores, *, seed=0, steps=1000, game="pong") -> AgentRun:
+def scored(agent, scores, *, seed=0, steps=1000, game="pong", hours=()) -> AgentRun:
     evaluation = {
         "agent": agent,
         "scores": scores,
@@ -18,7 +19,8 @@ def scored(agent, scores, *, seed=0, steps=1000, game="pong") -> AgentRun:
         "agent_steps": steps,
         "game": game,
     }
-    return AgentRun(Path("run"), AgentExperiment(), evaluation, pd.DataFrame())
+    metrics = pd.DataFrame({"hours": hours} if hours else None)
+    return AgentRun(Path("run"), AgentExperiment(), evaluation, metrics)
 
 
 def rows_of(table) -> list[list]:
@@ -70,21 +72,21 @@ def test_measured_is_the_mean_over_seeds_and_std_that_of_all_games():
     # Seeds weigh the same whatever their games: (2 + 7) / 2. The six games' mean is 32 / 6, the
     # squares' sum 226, so that the variance is (226 - 32**2 / 6) / 5.
     std = ((226 - 32**2 / 6) / 5) ** 0.5
-    assert dqn == ["dqn", 20.0, 4.5, pytest.approx(std), 6, 2, 1000]
-    assert random == ["random", -21.0, -20.5, pytest.approx(0.5**0.5), 2, 1, 0]
-    assert all(row[2:] == 5 * [None] for row in others) and len(others) == 4
+    assert dqn == ["dqn", 20.0, 4.5, -15.5, pytest.approx(std), 6, 2, 1000, None]
+    assert random == ["random", -21.0, -20.5, 0.5, pytest.approx(0.5**0.5), 2, 1, 0, None]
+    assert all(row[2:] == 7 * [None] for row in others) and len(others) == 4
 
 
 def test_one_game_has_no_standard_deviation():
     dqn = rows_of(tables.agent_scores([scored("dqn", [3.0])], "pong"))[1]
-    assert dqn == ["dqn", 20.0, 3.0, None, 1, 1, 1000]
+    assert dqn == ["dqn", 20.0, 3.0, -17.0, None, 1, 1, 1000, None]
 
 
 def test_seeds_that_end_at_slightly_different_steps_share_a_row():
     # The games side by side seldom end together on the last step.
     runs = [scored("dqn", [1.0], steps=5003, seed=0), scored("dqn", [3.0], steps=5009, seed=1)]
     table = rows_of(tables.agent_scores(runs, "pong"))
-    assert table[1] == ["dqn", 20.0, 2.0, pytest.approx(2**0.5), 2, 2, 5006]
+    assert table[1] == ["dqn", 20.0, 2.0, -18.0, pytest.approx(2**0.5), 2, 2, 5006, None]
     assert len(table) == 6
 
 
@@ -107,42 +109,53 @@ def test_an_agent_that_was_not_published_comes_last():
     runs = [scored("jigsaw", [2.0]), scored("rotation", [1.0])]
     table = rows_of(tables.agent_scores(runs, "pong"))
     assert table[4][:3] == ["rotation", -20.1, 1.0]
-    assert table[-1] == ["jigsaw", None, 2.0, None, 1, 1, 1000]
+    assert table[-1] == ["jigsaw", None, 2.0, None, None, 1, 1, 1000, None]
 
 
 def test_a_game_that_was_not_published_has_the_measured_agents_only():
     runs = [scored("sequence", [4.0], game="qbert"), scored("random", [2.0], steps=0, game="qbert")]
     assert rows_of(tables.agent_scores(runs, "qbert")) == [
-        ["sequence", None, 4.0, None, 1, 1, 1000],
-        ["random", None, 2.0, None, 1, 1, 0],
+        ["sequence", None, 4.0, None, None, 1, 1, 1000, None],
+        ["random", None, 2.0, None, None, 1, 1, 0, None],
     ]
 
 
-def test_markdown():
-    runs = [
-        scored("dqn", [1.0, 3.0], steps=1_000_000),
-        scored("jigsaw", [-20.5, -20.5], steps=500),
-    ]
-    assert tables.markdown(tables.agent_scores(runs, "pong")).splitlines() == [
-        "| agent        |   published |   measured |   std |   games |   seeds |   agent steps |",
-        "|:-------------|------------:|-----------:|------:|--------:|--------:|--------------:|",
-        "| random       |      -21.00 |            |       |         |         |               |",
-        "| dqn          |       20.00 |       2.00 |  1.41 |       2 |       1 |     1,000,000 |",
-        "| human        |       -3.00 |            |       |         |         |               |",
-        "| world record |       21.00 |            |       |         |         |               |",
-        "| rotation     |      -20.10 |            |       |         |         |               |",
-        "| sequence     |       18.20 |            |       |         |         |               |",
-        "| jigsaw       |             |     -20.50 |  0.00 |       2 |       1 |           500 |",
+def test_the_hours_are_those_of_the_whole_training():
+    runs = [scored("dqn", [1.0], hours=[0.5, 2.0]), scored("dqn", [1.0], hours=[4.0], seed=1)]
+    assert rows_of(tables.agent_scores(runs, "pong"))[1][-1] == 3.0
+
+
+@pytest.fixture
+def small():
+    figures = {"agent": ["dqn", "a|b"], "score": [1.5, None], "steps": [1_000_000, None]}
+    return pd.DataFrame(figures).astype({"steps": "Int64"})
+
+
+def test_markdown(small):
+    assert tables.markdown(small).splitlines() == [
+        "| agent   |   score |     steps |",
+        "|:--------|--------:|----------:|",
+        "| dqn     |    1.50 | 1,000,000 |",
+        r"| a\|b    |         |           |",
     ]
 
 
-def test_markdown_aligns_numbers_to_the_right_also_where_a_column_is_empty():
-    table = tables.agent_scores([scored("dqn", [4.0], game="qbert")], "qbert")
-    assert tables.markdown(table).splitlines() == [
-        "| agent   |   published |   measured |   std |   games |   seeds |   agent steps |",
-        "|:--------|------------:|-----------:|------:|--------:|--------:|--------------:|",
-        "| dqn     |             |       4.00 |       |       1 |       1 |         1,000 |",
-    ]
+def test_a_line_break_does_not_break_a_row():
+    table = pd.DataFrame({"a|b": ["one\n\ntwo"]})
+    assert tables.markdown(table).splitlines()[0::2] == [r"| a\|b    |", "| one two |"]
+
+
+def test_latex(small):
+    text = tables.latex(small.assign(agent=["d_q&n", "50%"]))
+    lines = text.splitlines()
+    assert lines[:2] == [r"\begin{tabular}{lrr}", r"\toprule"]
+    assert lines[-2:] == [r"\bottomrule", r"\end{tabular}"]
+    cells = [" ".join(line.split()) for line in lines[4:6]]
+    assert cells == [r"d\_q\&n & 1.50 & 1,000,000 \\", r"50\% & & \\"]
+
+
+def test_a_table_without_rows_is_written_all_the_same(small):
+    assert "agent" in tables.latex(small[:0]) and "agent" in tables.markdown(small[:0])
 
 
 def test_a_table_can_be_read_back(tmp_path):
@@ -150,5 +163,5 @@ def test_a_table_can_be_read_back(tmp_path):
     table = tables.agent_scores(runs, "pong")
     table.to_csv(tmp_path / "pong.csv", index=False)
     pd.testing.assert_frame_equal(
-        pd.read_csv(tmp_path / "pong.csv"), table.astype({name: float for name in COLUMNS[4:]})
+        pd.read_csv(tmp_path / "pong.csv"), table.astype({name: float for name in COLUMNS[5:8]})
     )

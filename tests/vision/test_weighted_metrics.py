@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy.special import softmax
+from sklearn.metrics import roc_auc_score
 
 from tfselfsup.vision import metrics, weighted_metrics
 
@@ -44,3 +45,18 @@ def test_the_extremes(fake):
     probabilities = np.stack([1 - np.array(fake, float), fake], axis=1)
     weights = np.array([[1, 1, 1, 1], [3, 0, 0, 1], [0, 2, 1, 5]], float)
     assert_like_one_by_one(np.array([0, 0, 1, 1]), probabilities, weights)
+
+
+def test_the_area_alone_is_that_among_all_scores():
+    random = np.random.default_rng(3)
+    labels = np.arange(40) % 2
+    # Rounded, so that there are ties.
+    positive = random.random(40).round(1)
+    weights = random.integers(0, 4, (5, 40)).astype(float)
+    alone = weighted_metrics.auc(labels, positive, weights)
+    probabilities = np.stack([1 - positive, positive], axis=1)
+    np.testing.assert_array_equal(
+        alone, weighted_metrics.scores(labels, probabilities, weights)["auc"]
+    )
+    known = [roc_auc_score(labels, positive, sample_weight=row) for row in weights]
+    np.testing.assert_allclose(alone, known)

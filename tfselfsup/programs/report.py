@@ -25,27 +25,35 @@ def main(arguments: list[str] | None = None) -> None:
     parser = ExperimentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("run_dirs", nargs="+", help="folders of runs that were scored")
     parser.add_argument("--out", required=True, help="folder for tables and figures")
+    parser.add_argument(
+        "--notes",
+        type=str,
+        help="Markdown file; what stands below a heading '## SECTION' is added to that section",
+    )
     parser.add_argument("--config", action="config", help="YAML file with the options above")
     parsed = parser.parse_args(arguments)
     with user_mistakes():
-        print(write_report(parsed.run_dirs, Path(parsed.out)), end="")
+        print(write_report(parsed.run_dirs, Path(parsed.out), parsed.notes), end="")
 
 
-def write_report(run_dirs: Iterable[str | Path], out: Path) -> str:
+def write_report(
+    run_dirs: Iterable[str | Path], out: Path, notes_file: str | Path | None = None
+) -> str:
     """Writes what there is to tell of agents, and of classifiers.
 
     Args:
         run_dirs: Run directories of either.
-        out: The folder, made if it is not there: `report.md`, and every table and every figure in
-            files of its own.
+        out: The folder, made if it is not there: `report.md`, the same as one page to open in a
+            browser, `index.html`, and every table and every figure in files of its own.
+        notes_file: Markdown to be added to the sections, or None.
 
     Returns:
         The content of report.md.
 
     Raises:
-        ValueError: If no run could be reported.
+        ValueError: If no run could be reported, or notes are of a section that there is not.
     """
-    from tfselfsup.report import aggregate, contents, markdown_report
+    from tfselfsup.report import aggregate, contents, markdown_report, notes, page
 
     runs, left_out = aggregate.read_runs(run_dirs)
     for skipped in left_out:
@@ -53,8 +61,13 @@ def write_report(run_dirs: Iterable[str | Path], out: Path) -> str:
     if not runs:
         raise ValueError("expected at least one run directory that was scored, found none")
     report = contents.contents(runs, left_out)
+    if notes_file is not None:
+        report = notes.added(report, notes.read(Path(notes_file).read_text()))
     out.mkdir(parents=True, exist_ok=True)
     files = _write_items(report, out)
+    page.write(report, out / "index.html")
+    # Not among the report, which may go to a file.
+    print(f"page: {out / 'index.html'}", file=sys.stderr)
     return _write_text(markdown_report.render(report, files), out / "report.md")
 
 

@@ -1,1 +1,1 @@
-"""Tables and figures from run directories. Reads files only and never imports TensorFlow."""
+"""What run directories have to tell. Reads files only and never imports TensorFlow."""

@@ -37,6 +37,16 @@ class AgentRun:
     evaluation: dict[str, Any]
     metrics: pd.DataFrame
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The names of its self-supervised tasks."""
+        return tuple(task.name for task in self.experiment.agent.tasks)
+
+    def settings_but_task(self) -> dict[str, Any]:
+        """Returns how it was trained and scored but for the game, the seed and the task."""
+        about_task = ("agent", "mode", "agent.tasks", "agent.pretrain_updates")
+        return {key: value for key, value in _compared(self).items() if key not in about_task}
+
 
 def read_runs(
     paths: Iterable[str | Path],
@@ -45,7 +55,7 @@ def read_runs(
 
     Args:
         paths: Run directories; others are left out with a reason, and so is the second of two
-            classifiers that differ in nothing. A classifier that was scored on other data sets is
+            runs that differ in nothing. A classifier that was scored on other data sets is
             a run for each of them, too.
 
     Returns:
@@ -67,11 +77,18 @@ def read_runs(
                 tables.append(classifier_files.read_robustness(file))
         for run in found:
             with _listing(left_out, path):
-                if isinstance(run, ClassifierRun):
-                    _check_is_new(run, seen)
-                    run = classifier_files.with_robustness(run, tables)
-                runs.append(run)
+                _check_is_new(run, seen)
+                runs.append(_with_tables(run, tables, left_out))
     return runs, left_out
+
+
+def _with_tables(run, tables: list[pd.DataFrame], left_out: list[LeftOut]):
+    """Puts beside a classifier's scores what other files of its directory say of them."""
+    if isinstance(run, ClassifierRun):
+        run = classifier_files.with_robustness(run, tables)
+        with _listing(left_out, run.path):
+            run = classifier_files.with_predictions(run)
+    return run
 
 
 @contextmanager
@@ -83,10 +100,14 @@ def _listing(left_out: list[LeftOut], path: Path) -> Iterator[None]:
         left_out.append(LeftOut(path, " ".join(str(error).split())))
 
 
-def _check_is_new(run: ClassifierRun, seen: dict[str, Path]) -> None:
-    identity = classifiers.identity(run)
+def _check_is_new(run: AgentRun | ClassifierRun, seen: dict[str, Path]) -> None:
+    if isinstance(run, ClassifierRun):
+        identity, what = classifiers.identity(run), "model, split and seed"
+    else:
+        identity = json.dumps([_key(run), run.evaluation["game"], run.evaluation["seed"]])
+        what = "settings, game and seed"
     if identity in seen:
-        raise ValueError(f"it has the model, split and seed of {seen[identity]}")
+        raise ValueError(f"it has the {what} of {seen[identity]}")
     seen[identity] = run.path
 
 
@@ -94,20 +115,24 @@ def _read(path: Path) -> AgentRun | ClassifierRun:
     run = RunDirectory.existing(path)
     evaluation = run.evaluation()
     if evaluation is None:
-        raise ValueError(
-            "it has not been scored; run bin/evaluate_agent or bin/evaluate_classifier on it"
-        )
+        raise ValueError(_why_unscored(run))
     if evaluation.get("kind") == "classifier":
         return _classifier(path, evaluation)
     _check(evaluation, "agent", _invalid_fields)
     return AgentRun(path, run.experiment(AgentExperiment), evaluation, _metrics(run))
 
 
+def _why_unscored(run: RunDirectory) -> str:
+    if getattr(run.experiment(), "mode", None) == "pretrain":
+        return "it is a pre-training, which has no score; runs that load its trunk have"
+    return "it has not been scored; run bin/evaluate_agent or bin/evaluate_classifier on it"
+
+
 def _classifier(
     path: Path, evaluation: dict[str, Any], file: str = "evaluation.json"
 ) -> ClassifierRun:
     _check(evaluation, "classifier", classifiers.invalid_fields, file)
-    return ClassifierRun(path, evaluation)
+    return ClassifierRun(path, evaluation, experiment=RunDirectory.existing(path).experiment())
 
 
 def _check(evaluation, kind, invalid_fields, file="evaluation.json") -> None:
@@ -132,10 +157,21 @@ def group_seeds(runs: Iterable[AgentRun], game: str) -> dict[str, list[AgentRun]
         `dqn`, or `rotation, mode joint` beside `rotation, mode alternate`. An agent whose training
         or scoring was another one, or is not finished, is another agent.
     """
+    return group_over_games(run for run in runs if run.evaluation["game"] == game)
+
+
+def group_over_games(runs: Iterable[AgentRun]) -> dict[str, list[AgentRun]]:
+    """Puts runs together that differ in nothing but the game and the seed.
+
+    Args:
+        runs: Scored agents.
+
+    Returns:
+        As `group_seeds`.
+    """
     groups: dict[str, list[AgentRun]] = defaultdict(list)
     for run in runs:
-        if run.evaluation["game"] == game:
-            groups[_key(run)].append(run)
+        groups[_key(run)].append(run)
     named = {}
     for group in groups.values():
         agent = group[0].evaluation["agent"]
@@ -157,6 +193,7 @@ def _compared(run: AgentRun) -> dict[str, Any]:
     flat = {key: new for key, (_, new) in differences(AgentExperiment(), settings).items()}
     training = {key: value for key, value in flat.items() if not key.startswith("evaluation")}
     training["agent.tasks"] = [dataclasses.asdict(task) for task in run.experiment.agent.tasks]
+    training.pop("environment.game", None)
     training.pop("agent.mode", None)  # without meaning where there is no task
     of_score = {name: run.evaluation.get(name) for name in ("agent", "mode")}
     scored = of_score | run.evaluation.get("protocol", {})

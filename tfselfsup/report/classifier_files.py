@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from tfselfsup.report.classifiers import ClassifierRun
 
 NAMES = ("data_set", "part", "checkpoint", "corruption")
 FIGURES = ("strength", "accuracy", "auc")
+ANSWERS = {"source": str, "video": str, "label": int, "predicted": int}
 
 
 def on_other_data(path: Path) -> list[Path]:
@@ -65,6 +67,58 @@ def read_robustness(path: Path) -> pd.DataFrame:
     is_valid &= table["auc"].between(0, 1) | table["auc"].isna()
     if not is_valid.all():
         raise ValueError(f"{path.name} is broken: row {is_valid.argmin() + 1} has no such scores")
+    return table
+
+
+def with_predictions(run: ClassifierRun) -> ClassifierRun:
+    """Puts a classifier's answers to the images of its own test part beside its evaluation.
+
+    Args:
+        run: A scored classifier.
+
+    Returns:
+        The run with the content of its predictions.csv; as it is where there is none, or where the
+        evaluation is of other images.
+
+    Raises:
+        ValueError: If the file is broken, or its answers are not those that were scored.
+    """
+    path = run.path / "predictions.csv"
+    if run.evaluation["part"] != "test" or not path.is_file():
+        return run
+    table = read_predictions(path)
+    accuracy = (table["label"] == table["predicted"]).mean()
+    if not math.isclose(accuracy, run.evaluation["accuracy"], abs_tol=1e-6):
+        raise ValueError(
+            f"expected the answers that were scored in {path.name}, got an accuracy of"
+            f" {accuracy:.4f} for {run.evaluation['accuracy']:.4f}; score the run again"
+        )
+    return dataclasses.replace(run, predictions=table)
+
+
+def read_predictions(path: Path) -> pd.DataFrame:
+    """Reads a classifier's answers.
+
+    Args:
+        path: A file that `bin/evaluate_classifier` wrote.
+
+    Returns:
+        A row for each image with the columns `ANSWERS` and, where there are two classes,
+        `probability` of the second, float64 in [0, 1].
+
+    Raises:
+        ValueError: If it is no such file.
+    """
+    try:
+        table = pd.read_csv(path, dtype=ANSWERS)
+        probability = [name for name in ("probability",) if name in table]
+        table = table[[*ANSWERS, *probability]].astype(dict.fromkeys(probability, float))
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{path.name} is broken: {error}") from error
+    if table.empty or table.isna().any(axis=None):
+        raise ValueError(f"{path.name} is broken: expected an answer in every row")
+    if probability and not table["probability"].between(0, 1).all():
+        raise ValueError(f"{path.name} is broken: expected probabilities between 0 and 1")
     return table
 
 

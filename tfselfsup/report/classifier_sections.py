@@ -137,6 +137,8 @@ def presented(table: pd.DataFrame) -> pd.DataFrame:
                 shown[heading] = _interval(row, column)
             elif column not in hidden:
                 shown[heading] = _text(row[column], exact=column.startswith("published_"))
+            if f"published_{column}" in table:
+                shown[f"{heading} - published"] = _signed(row[column] - row[f"published_{column}"])
         rows.append(shown)
     return pd.DataFrame(rows)
 
@@ -154,6 +156,10 @@ def _interval(row: dict[str, Any], column: str) -> str:
         return value
     kind = "95%" if interval == BOOTSTRAP else f"{row[f'{column}_seeds']} seeds"
     return f"{value} ({kind}: {low} to {high})"
+
+
+def _signed(difference: float) -> str:
+    return "" if pd.isna(difference) else f"{difference:+.1f}"
 
 
 def _text(value: Any, exact: bool) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from tfselfsup.config import Experiment
+
 MODEL = ("model", "task", "weights", "stand_in")
 PRETRAINED = "pretrained_on_other_data"
 
@@ -25,11 +27,16 @@ class ClassifierRun:
         evaluation: The content of its evaluation.json, or of an evaluation_on_NAME.json.
         robustness: Its scores on corrupted images of the part that `evaluation` is of, as
             `classifier_files.read_robustness` returns them; None if there are none.
+        predictions: Its answers to the images of that part, as `classifier_files.read_predictions`
+            returns them; None if there are none.
+        experiment: All of its settings; None if they are not known.
     """
 
     path: Path
     evaluation: dict[str, Any]
     robustness: pd.DataFrame | None = field(default=None, compare=False)
+    predictions: pd.DataFrame | None = field(default=None, compare=False)
+    experiment: Experiment | None = field(default=None, compare=False)
 
     @property
     def trained_on(self) -> str:

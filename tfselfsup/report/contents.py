@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tfselfsup.report import agent_sections, classifier_sections
+from tfselfsup.report import (
+    agent_comparisons,
+    agent_sections,
+    classifier_comparisons,
+    classifier_sections,
+    comparisons,
+    evidence,
+    provenance_sections,
+)
 from tfselfsup.report.aggregate import AgentRun
 from tfselfsup.report.classifiers import ClassifierRun
 from tfselfsup.report.document import (
@@ -19,6 +27,12 @@ from tfselfsup.report.document import (
 
 __all__ = ["Contents", "LeftOut", "Picture", "Section", "Table", "contents"]
 
+COMPARISONS_NOTE = (
+    "Accuracy and AUC as shares of 1; seeds are those that both sides have. The interval of agents"
+    " is Student's over seeds. That of classifiers holds Student's over seeds, and where both sides"
+    " have predictions.csv a bootstrap over sources and seeds as well."
+)
+
 
 def contents(runs: Sequence[AgentRun | ClassifierRun], left_out: Sequence[LeftOut]) -> Contents:
     """Makes the report of runs.
@@ -29,13 +43,32 @@ def contents(runs: Sequence[AgentRun | ClassifierRun], left_out: Sequence[LeftOu
     """
     agents = [run for run in runs if isinstance(run, AgentRun)]
     classifiers = [run for run in runs if isinstance(run, ClassifierRun)]
-    sections = [*agent_sections.sections(agents), *classifier_sections.sections(classifiers)]
+    asked = [
+        *agent_comparisons.comparisons(agents).items(),
+        *classifier_comparisons.comparisons(classifiers).items(),
+    ]
+    found = [one for _, of_place in asked for one in of_place]
+    sections = [
+        *_evidence(found),
+        *agent_sections.sections(agents),
+        *classifier_sections.sections(classifiers),
+        *provenance_sections.sections(agents, classifiers),
+    ]
     return Contents(
         question=_question(agents, classifiers),
-        answer=(),
+        answer=comparisons.answers(found, [place for place, ones in asked if not ones]),
         sections=with_names_of_their_own(sections),
         left_out=tuple(left_out),
     )
+
+
+def _evidence(found: Sequence[comparisons.Comparison]) -> list[Section]:
+    if not found:
+        return []
+    exact = comparisons.table(found)
+    shown = comparisons.presented(exact)
+    table = Table("comparisons", "All comparisons", COMPARISONS_NOTE, shown, exact)
+    return [Section("What the evidence supports", (evidence.RULE,), (table,))]
 
 
 def _question(agents: Sequence[AgentRun], classifiers: Sequence[ClassifierRun]) -> str:

@@ -12,6 +12,7 @@ is too narrow.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -75,7 +76,7 @@ def independent(scores: Sequence[float], others: Sequence[float]) -> Difference:
         return Difference(mean, None, None, seeds, None)
     deviation = float(np.sqrt((np.var(scores, ddof=1) + np.var(others, ddof=1)) / 2))
     low = high = mean
-    if deviation > 0:
+    if not _is_none(deviation, mean):
         test = stats.ttest_ind(scores, others, equal_var=False)
         low, high = map(float, test.confidence_interval(LEVEL))
     return Difference(mean, low, high, seeds, _seeds_needed(mean, deviation, paired=False))
@@ -92,11 +93,16 @@ def paired(differences: Sequence[float]) -> Difference:
         return Difference(mean, None, None, len(differences), None)
     deviation = float(np.std(differences, ddof=1))
     low = high = mean
-    if deviation > 0:
+    if not _is_none(deviation, mean):
         test = stats.ttest_1samp(differences, 0)
         low, high = map(float, test.confidence_interval(LEVEL))
     needed = _seeds_needed(mean, deviation, paired=True)
     return Difference(mean, low, high, len(differences), needed)
+
+
+def _is_none(deviation: float, mean: float) -> bool:
+    """Tells whether a spread is no more than rounding."""
+    return deviation <= 1e-9 * max(1.0, abs(mean))
 
 
 def _seeds_needed(mean: float, deviation: float, paired: bool) -> int | None:
@@ -105,13 +111,23 @@ def _seeds_needed(mean: float, deviation: float, paired: bool) -> int | None:
 
     if mean == 0:
         return None
-    if deviation == 0:
+    if _is_none(deviation, mean):
         return ENOUGH_SEEDS
     test = TTestPower() if paired else TTestIndPower()
     counts = np.arange(ENOUGH_SEEDS, PRACTICAL_SEEDS + 1)
-    power = [test.power(abs(mean) / deviation, count, 1 - LEVEL) for count in counts]
-    enough = counts[np.greater_equal(power, POWER)]
+    # Beyond ten standard deviations three seeds are enough, and the distribution overflows.
+    effect = min(abs(mean) / deviation, 10)
+    enough = counts[test.power(effect, counts, 1 - LEVEL) >= POWER]
     return int(enough[0]) if enough.size else None
+
+
+def widened(difference: Difference, low: float, high: float) -> Difference:
+    """Makes an interval wide enough to hold another one, too, that is of another kind of chance."""
+    if difference.low is None:
+        return dataclasses.replace(difference, low=low, high=high)
+    return dataclasses.replace(
+        difference, low=min(difference.low, low), high=max(difference.high, high)
+    )
 
 
 def what_would_tell(difference: Difference) -> str:
@@ -129,10 +145,68 @@ def what_would_tell(difference: Difference) -> str:
             f"It would take more than {PRACTICAL_SEEDS} seeds on each side to tell a difference as"
             " small as this from none, which is no practical number."
         )
-    # More of the same may be missing although the spread of these few would allow for less.
-    needed = max(needed, difference.seeds + 1, ENOUGH_SEEDS)
+    # The spread of a few seeds may say that fewer are enough than were not.
+    needed = max(needed, difference.seeds + 1)
     more = needed - difference.seeds
     return (
         f"If the difference is as measured, about {needed} seeds on each side would tell,"
         f" {more} more."
     )
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What may help.
+
+    Attributes:
+        treatment: What is done on the one side only: `rotation beside the classes`.
+        subject: What it is done to: `squeezenet under a probe`.
+        place: Where it is scored: `on pong`.
+        is_plural: Whether the treatment takes the verb's plural.
+    """
+
+    treatment: str
+    subject: str
+    place: str
+    is_plural: bool = False
+
+    @property
+    def question(self) -> str:
+        """Asks whether it helps."""
+        verb = "Do" if self.is_plural else "Does"
+        return f"{verb} {self.treatment} help {self.subject} {self.place}?"
+
+    def answer(self, difference: Difference, figures: str) -> str:
+        """Says what is known, with the figures, and what would tell more.
+
+        Args:
+            difference: What was measured.
+            figures: The same in words.
+        """
+        verbs = {HELPS: ("helps", "help"), HURTS: ("hurts", "hurt"), UNKNOWN: ("helps", "help")}
+        verb = verbs[difference.verdict][self.is_plural]
+        claim = f"{self.treatment} {verb} {self.subject} {self.place}"
+        if difference.verdict == UNKNOWN:
+            claim = f"it cannot be told whether {claim}"
+        sentence = f"{claim[0].upper()}{claim[1:]}: {figures}."
+        return " ".join(filter(None, [sentence, what_would_tell(difference)]))
+
+
+def interval_in_words(difference: Difference, decimals: int, unit: str = "") -> str:
+    """Writes a difference with its sign and its interval: `+1.2 points (95% interval 0.3 to 2.1)`.
+
+    Args:
+        difference: In the unit that it is written in.
+        decimals: How many.
+        unit: What follows the number.
+    """
+    text = f"{difference.mean:+.{decimals}f}{unit}"
+    if difference.low is None:
+        return text
+    ends = f"{difference.low:.{decimals}f} to {difference.high:.{decimals}f}"
+    return f"{text} (95% interval {ends})"
+
+
+def counted(seeds: int) -> str:
+    """Counts seeds: `1 seed`, `3 seeds`."""
+    return f"{seeds} seed{'s' * (seeds != 1)}"

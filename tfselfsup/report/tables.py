@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from tabulate import tabulate
 from tfselfsup.report import published
 from tfselfsup.report.aggregate import AgentRun, group_seeds
 
-MEASURED = ("measured", "std", "games", "seeds", "agent steps")
+MEASURED = ("measured", "difference", "std", "games", "seeds", "agent steps", "hours")
 
 
 def agent_scores(runs: Sequence[AgentRun], game: str) -> pd.DataFrame:
@@ -24,8 +25,9 @@ def agent_scores(runs: Sequence[AgentRun], game: str) -> pd.DataFrame:
     Returns:
         A row for every agent that was published or measured, in the published order, with the
         columns: agent; published, the study's mean score; measured, the mean over seeds of the mean
-        raw score of whole games; std, of the scores of all games; games; seeds; agent steps, the
-        mean over seeds.
+        raw score of whole games; difference, measured minus published; std, of the scores of all
+        games; games; seeds; agent steps and hours of training, the means over seeds. What is not
+        known is NaN.
     """
     scores_published = dict(published.AGENT_SCORES.get(game, {}))
     groups = group_seeds(runs, game)
@@ -33,29 +35,34 @@ def agent_scores(runs: Sequence[AgentRun], game: str) -> pd.DataFrame:
     for agent in dict.fromkeys([*scores_published, *(_agent(group) for group in groups.values())]):
         row = {"agent": agent, "published": scores_published.get(agent)}
         measured = [
-            row | {"agent": name} | _measured(group)
+            row | {"agent": name} | _measured(group, row["published"])
             for name, group in groups.items()
             if _agent(group) == agent
         ]
         rows += measured or [row | dict.fromkeys(MEASURED)]
     integers = {name: "Int64" for name in ("games", "seeds", "agent steps")}
-    return pd.DataFrame(rows).astype(integers)
+    floats = dict.fromkeys(("published", "measured", "difference", "std", "hours"), float)
+    return pd.DataFrame(rows).astype(integers | floats)
 
 
 def _agent(group: list[AgentRun]) -> str:
     return group[0].evaluation["agent"]
 
 
-def _measured(group: list[AgentRun]) -> dict[str, float | int | None]:
+def _measured(group: list[AgentRun], published_score: float | None) -> dict[str, Any]:
     scores = [np.array(run.evaluation["scores"], float) for run in group]
     games = np.concatenate(scores)
     steps = [run.evaluation["agent_steps"] for run in group]
+    hours = [run.metrics["hours"].max() for run in group if "hours" in run.metrics]
+    measured = float(np.mean([of_seed.mean() for of_seed in scores]))
     figures = (
-        float(np.mean([of_seed.mean() for of_seed in scores])),
+        measured,
+        None if published_score is None else measured - published_score,
         float(games.std(ddof=1)) if games.size > 1 else None,
         games.size,
         len({run.evaluation["seed"] for run in group}),
         round(np.mean(steps)),
+        float(np.mean(hours)) if hours else None,
     )
     return dict(zip(MEASURED, figures, strict=True))
 

@@ -51,8 +51,23 @@ def _balanced_accuracy(labels, correct, weights):
     return recalls.sum(axis=1) / present.sum(axis=1)
 
 
-def _of_two_classes(labels, positive, weights):
-    """Computes auc, eer and average_precision from the counts above every threshold."""
+def auc(labels: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Computes the area under the ROC curve alone.
+
+    Args:
+        labels: The true class of each of N examples, int [N], 0 or 1.
+        positive: Probability of class 1, float [N].
+        weights: As for `scores`.
+
+    Returns:
+        float64 [R].
+    """
+    hits, alarms = _per_threshold(labels, positive, weights)
+    return _area(hits, alarms)
+
+
+def _per_threshold(labels, positive, weights):
+    """Sums the fakes and the reals of every probability, from the highest: both [R, thresholds]."""
     # A threshold takes in all examples of equal probability together.
     order = np.argsort(-positive, kind="stable")
     starts = np.flatnonzero(np.diff(positive[order], prepend=np.inf))
@@ -60,15 +75,25 @@ def _of_two_classes(labels, positive, weights):
     is_fake = labels[order] == 1
     hits = np.add.reduceat(np.where(is_fake, sorted_weights, 0), starts, axis=1)
     alarms = np.add.reduceat(np.where(is_fake, 0, sorted_weights), starts, axis=1)
-    true, false = hits.cumsum(axis=1), alarms.cumsum(axis=1)  # [R, thresholds]
-    fakes, reals = true[:, -1:], false[:, -1:]
+    return hits, alarms
 
+
+def _area(hits, alarms):
     # A threshold adds a trapezoid as wide as its alarms between the heights true - hits and true.
+    true = hits.cumsum(axis=1)
     area = (alarms * (true - hits / 2)).sum(axis=1)
+    return area / (true[:, -1] * alarms.sum(axis=1))
+
+
+def _of_two_classes(labels, positive, weights):
+    """Computes auc, eer and average_precision from the counts above every threshold."""
+    hits, alarms = _per_threshold(labels, positive, weights)
+    true, false = hits.cumsum(axis=1), alarms.cumsum(axis=1)
+    fakes, reals = true[:, -1:], false[:, -1:]
     called = true + false
     precision = np.divide(true, called, out=np.zeros_like(called), where=called > 0)
     return {
-        "auc": area / (fakes * reals)[:, 0],
+        "auc": _area(hits, alarms),
         "eer": _equal_error_rate(false / reals, true / fakes),
         "average_precision": (hits * precision).sum(axis=1) / fakes[:, 0],
     }

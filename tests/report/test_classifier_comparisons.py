@@ -1,0 +1,130 @@
+import dataclasses
+
+import pandas as pd
+import pytest
+
+from tests.report.scored_runs import classifier as scored
+from tfselfsup.report import classifier_comparisons
+
+FINE_TUNED = {"mode": "fine_tune", "side": 128}
+WITH_ROTATION = FINE_TUNED | {"training.tasks.rotation": 0.5}
+
+
+def seeds(accuracies, **changed):
+    return [
+        scored(seed=seed, accuracy=accuracy, auc=accuracy, **changed)
+        for seed, accuracy in enumerate(accuracies)
+    ]
+
+
+def found_of(runs) -> dict:
+    (found,) = classifier_comparisons.comparisons(runs).values()
+    return {(one.question, one.score): one for one in found}
+
+
+def test_a_pre_trained_trunk_stands_beside_a_random_one():
+    runs = [
+        *seeds([0.5, 0.5, 0.51], weights="random"),
+        *seeds([0.7, 0.7, 0.7]),
+        *seeds([0.9], split="random"),
+    ]
+    question = "Do ImageNet weights help mobilenet under a probe on the hard split of dfdc?"
+    found = found_of(runs)
+    assert list(found) == [(question, "accuracy"), (question, "AUC")]
+    one = found[question, "accuracy"]
+    # Differences 0.2, 0.2 and 0.19: mean 0.19667, standard error 0.00333, quantile 4.303.
+    assert (one.difference, one.seeds, one.verdict) == (pytest.approx(0.59 / 3), 3, "helps")
+    assert one.low == pytest.approx(0.59 / 3 - 4.3026527 * 0.01 / 3)
+    assert one.sentence.startswith(
+        "ImageNet weights help mobilenet under a probe on the hard split of dfdc: accuracy +19.7"
+        " points (95% interval 18.2 to 21.1); AUC +0.197"
+    )
+
+
+def test_a_task_beside_the_classes():
+    runs = [
+        *seeds([0.7, 0.8], protocol=FINE_TUNED),
+        *seeds([0.6, 0.7], protocol=WITH_ROTATION, task="rotation"),
+        *seeds([0.1], protocol=WITH_ROTATION | {"side": 224}, task="rotation"),
+    ]
+    (accuracy, auc) = found_of(runs).values()
+    assert accuracy.question == (
+        "Does rotation beside the classes help mobilenet (weights imagenet), fine-tuned, on the"
+        " hard split of dfdc?"
+    )
+    assert (accuracy.difference, accuracy.seeds) == (pytest.approx(-0.1), 2)
+    assert accuracy.verdict == "cannot be told"
+
+
+def test_a_pre_training_stands_beside_the_random_trunk_of_its_side():
+    probe = {"mode": "probe", "side": 128}
+    pretrained = probe | {"pretraining_epochs": 8, "pretraining_checkpoint": "best"}
+    runs = [
+        *seeds([0.5], weights="random", protocol=probe),
+        *seeds([0.6], weights="random", protocol=probe | {"side": 224}),
+        *seeds([0.55], weights="rotation", protocol=pretrained),
+    ]
+    accuracy, _ = found_of(runs).values()
+    assert accuracy.question == (
+        "Does pre-training by rotation help mobilenet (side 128) under a probe on the hard split of"
+        " dfdc?"
+    )
+    assert accuracy.difference == pytest.approx(0.05)
+    assert "1 seed, and no predictions.csv of both. One seed proves nothing" in accuracy.sentence
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"data_set": "ff"},
+        {"part": "validation"},
+        {"part": "all", "trained_on": "dfdc"},
+        {"split": "random"},
+        {"model": "resnet50"},
+        {"stand_in": True},
+        {"protocol": {"mode": "probe", "solver": "adam"}},
+        {"seed": 1},
+    ],
+)
+def test_what_differs_in_more_is_not_compared(changed):
+    runs = [scored(weights="random"), scored(**changed)]
+    assert not any(classifier_comparisons.comparisons(runs).values())
+
+
+def answered(run, right) -> object:
+    """Answers to ten images of as many sources, those of the first `right` sources being right."""
+    labels = [0, 1] * 5
+    predicted = [label if i < right else 1 - label for i, label in enumerate(labels)]
+    table = pd.DataFrame({"label": labels, "predicted": predicted})
+    table["source"] = table["video"] = [f"{i}" for i in range(10)]
+    table["probability"] = table["predicted"] * 0.8 + 0.1
+    return dataclasses.replace(run, predictions=table)
+
+
+def test_answers_to_the_same_images_give_one_seed_an_interval():
+    random = answered(scored(weights="random", accuracy=0.5), 5)
+    trained = answered(scored(accuracy=0.9), 9)
+    accuracy = next(iter(found_of([random, trained]).values()))
+    assert accuracy.difference == pytest.approx(0.4)
+    assert 0 < accuracy.low < 0.4 < accuracy.high <= 1
+    assert accuracy.verdict == "cannot be told"  # the training was done but once
+    assert "(95% interval" in accuracy.sentence and "One seed proves nothing" in accuracy.sentence
+
+
+def test_chance_in_the_images_widens_the_interval_over_seeds():
+    runs = [
+        answered(scored(weights=weights, accuracy=right / 10, seed=seed), right)
+        for weights, right in (("random", 5), ("imagenet", 9))
+        for seed in range(3)
+    ]
+    accuracy = next(iter(found_of(runs).values()))
+    # All seeds agree, so that over seeds alone the interval would have no width.
+    assert accuracy.low < 0.4 < accuracy.high
+
+
+def test_answers_to_other_images_are_refused_with_the_reason():
+    random = answered(scored(weights="random", accuracy=0.5), 5)
+    random.predictions["source"] += "_of_another_set"
+    accuracy = next(iter(found_of([random, answered(scored(accuracy=0.9), 9)]).values()))
+    assert accuracy.low is None
+    assert "expected answers to the same images" in accuracy.sentence

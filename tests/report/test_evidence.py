@@ -1,0 +1,126 @@
+import dataclasses
+import math
+
+import pytest
+from scipy import stats
+
+from tfselfsup.report import evidence
+from tfselfsup.report.evidence import HELPS, HURTS, UNKNOWN, Difference, Hypothesis
+
+
+def test_independent_seeds_are_compared_by_welchs_t_test():
+    # Both variances are 1, so that the standard error is sqrt(2/3) with 4 degrees of freedom, whose
+    # quantile is 2.776.
+    found = evidence.independent([1, 2, 3], [4, 5, 6])
+    half = 2.7764451 * math.sqrt(2 / 3)
+    assert (found.mean, found.seeds) == (-3, 3)
+    assert (found.low, found.high) == pytest.approx((-3 - half, -3 + half))
+    assert found.verdict == HURTS
+    opposite = evidence.independent([4, 5, 6], [1, 2, 3])
+    assert (opposite.mean, opposite.verdict) == (3, HELPS)
+
+
+def test_unequal_spreads_have_welchs_degrees_of_freedom():
+    scores, others = [0, 10, 20, 30], [1, 1.5, 2]
+    found = evidence.independent(scores, others)
+    own, other = 500 / 3 / 4, 0.25 / 3
+    freedom = (own + other) ** 2 / (own**2 / 3 + other**2 / 2)
+    half = stats.t.ppf(0.975, freedom) * math.sqrt(own + other)
+    assert (found.low, found.high) == pytest.approx((13.5 - half, 13.5 + half))
+    assert (found.seeds, found.verdict) == (3, UNKNOWN)
+
+
+def test_paired_differences_are_compared_by_the_paired_t_test():
+    # Mean 2, standard error 1 / sqrt(3), 2 degrees of freedom: quantile 4.303.
+    found = evidence.paired([1, 2, 3])
+    half = 4.3026527 / math.sqrt(3)
+    assert (found.low, found.high) == pytest.approx((2 - half, 2 + half))
+    assert found.verdict == UNKNOWN
+    assert evidence.paired([1.9, 2, 2.1]).verdict == HELPS
+
+
+def test_one_seed_has_no_interval_and_proves_nothing():
+    for found in (evidence.paired([5.0]), evidence.independent([5.0], [0.0, 0.0, 0.0])):
+        assert found == Difference(5.0, None, None, 1, None)
+        assert found.verdict == UNKNOWN
+        assert evidence.what_would_tell(found) == (
+            "One seed proves nothing: at least 2 more on each side are needed before anything can"
+            " be said."
+        )
+
+
+def test_two_seeds_are_too_few_whatever_they_say():
+    found = evidence.paired([1.0, 1.0])
+    assert (found.low, found.high, found.verdict) == (1.0, 1.0, UNKNOWN)
+    assert "about 3 seeds on each side would tell, 1 more." in evidence.what_would_tell(found)
+
+
+@pytest.mark.parametrize(
+    ("effect", "needed"),
+    # Cohen (1988), table 2.4.1: for a power of 0.8 at the level 0.05, two-sided.
+    [(0.5, 64), (0.8, 26), (1.0, 17), (-0.8, 26), (0.3, None)],
+)
+def test_the_seeds_that_would_tell_are_those_of_cohens_tables(effect, needed):
+    assert evidence.independent([effect - 1, effect, effect + 1], [-1, 0, 1]).seeds_needed == needed
+
+
+def test_paired_seeds_need_fewer():
+    found = evidence.paired([-0.5, 0.5, 1.5])  # an effect of half a standard deviation
+    assert found.seeds_needed == 34
+    assert evidence.what_would_tell(found) == (
+        "If the difference is as measured, about 34 seeds on each side would tell, 31 more."
+    )
+
+
+def test_a_difference_far_beyond_the_spread_takes_no_more_than_enough_seeds():
+    assert evidence.paired([1e6, 1e6 + 1e-3]).seeds_needed == 3
+
+
+def test_no_difference_cannot_be_told_by_a_practical_number():
+    for found in (evidence.paired([0.0, 0.0, 0.0]), evidence.paired([-1.0, 0.1, 1.0])):
+        assert found.verdict == UNKNOWN
+        assert "more than 100 seeds" in evidence.what_would_tell(found)
+
+
+def test_more_seeds_are_asked_for_than_were_not_enough():
+    found = dataclasses.replace(evidence.paired([1.9, 2, 2.1, 2]), low=-1.0)
+    assert "about 5 seeds on each side would tell, 1 more." in evidence.what_would_tell(found)
+
+
+def test_where_it_can_be_told_nothing_more_is_asked_for():
+    assert evidence.what_would_tell(evidence.paired([1.9, 2, 2.1])) == ""
+
+
+def test_a_widened_interval_holds_both():
+    found = Difference(1.0, 0.5, 1.5, 3, 3)
+    assert evidence.widened(found, 0.25, 1.25) == dataclasses.replace(found, low=0.25)
+    assert evidence.widened(found, 0.75, 1.75) == dataclasses.replace(found, high=1.75)
+    alone = evidence.widened(Difference(1.0, None, None, 1, None), 0.25, 1.25)
+    assert (alone.low, alone.high, alone.verdict) == (0.25, 1.25, UNKNOWN)
+
+
+def test_an_answer_is_a_sentence():
+    hypothesis = Hypothesis("rotation", "dqn", "on pong")
+    assert hypothesis.question == "Does rotation help dqn on pong?"
+    told = evidence.paired([1.9, 2, 2.1])
+    assert hypothesis.answer(told, "score +2") == "Rotation helps dqn on pong: score +2."
+    worse = evidence.paired([-1.9, -2, -2.1])
+    assert hypothesis.answer(worse, "score -2") == "Rotation hurts dqn on pong: score -2."
+    unknown = hypothesis.answer(evidence.paired([2.0]), "score +2")
+    assert unknown.startswith("It cannot be told whether rotation helps dqn on pong: score +2. One")
+
+
+def test_an_answer_about_several_things_has_the_plural():
+    hypothesis = Hypothesis("ImageNet weights", "mobilenet", "on dfdc", is_plural=True)
+    assert hypothesis.question == "Do ImageNet weights help mobilenet on dfdc?"
+    for differences, verb in (([1.9, 2, 2.1], "help"), ([-1.9, -2, -2.1], "hurt")):
+        sentence = hypothesis.answer(evidence.paired(differences), "")
+        assert sentence.startswith(f"ImageNet weights {verb} mobilenet on dfdc")
+
+
+def test_an_interval_in_words():
+    assert evidence.interval_in_words(Difference(1.234, 0.5, 2, 3, None), 1, " points") == (
+        "+1.2 points (95% interval 0.5 to 2.0)"
+    )
+    assert evidence.interval_in_words(Difference(-0.5, None, None, 1, None), 2) == "-0.50"
+    assert (evidence.counted(1), evidence.counted(3)) == ("1 seed", "3 seeds")

@@ -1,0 +1,177 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from tfselfsup.report import evidence, paired_bootstrap
+from tfselfsup.report.paired_bootstrap import Interval
+
+
+def answers(labels, fake, sources=None) -> pd.DataFrame:
+    """Answers to one image of each source, unless sources are given."""
+    labels, fake = np.asarray(labels), np.asarray(fake, float)
+    sources = np.arange(len(labels)) if sources is None else sources
+    names = [f"{source:05d}" for source in sources]
+    return pd.DataFrame(
+        {
+            "source": names,
+            "video": [f"{name}_{label}" for name, label in zip(names, labels, strict=True)],
+            "label": labels,
+            "predicted": (fake > 0.5).astype(int),
+            "probability": fake,
+        }
+    )
+
+
+def drawn(random, count, skill) -> tuple[np.ndarray, np.ndarray]:
+    labels = np.arange(count) % 2
+    logits = random.normal(size=count) + skill * (2 * labels - 1)
+    return labels, 1 / (1 + np.exp(-logits))
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(0)
+
+
+def test_a_classifier_does_not_differ_from_itself(random):
+    own = answers(*drawn(random, 40, 1.0))
+    found = paired_bootstrap.differences([(own, own), (own, own)])
+    assert found == {"accuracy": Interval(0, 0, 0), "auc": Interval(0, 0, 0)}
+
+
+def test_the_differences_are_those_of_scikit_learn(random):
+    labels, fake = drawn(random, 60, 1.0)
+    _, other = drawn(random, 60, 0.2)
+    found = paired_bootstrap.differences([(answers(labels, fake), answers(labels, other))])
+    accuracy = ((fake > 0.5) == labels).mean() - ((other > 0.5) == labels).mean()
+    assert found["accuracy"].mean == pytest.approx(accuracy)
+    auc = roc_auc_score(labels, fake) - roc_auc_score(labels, other)
+    assert found["auc"].mean == pytest.approx(auc)
+    for interval in found.values():
+        assert interval.low < interval.mean < interval.high
+
+
+def test_with_one_image_a_source_the_interval_is_that_of_scipy(random):
+    labels, fake = drawn(random, 200, 1.0)
+    _, other = drawn(random, 200, 0.5)
+    found = paired_bootstrap.differences(
+        [(answers(labels, fake), answers(labels, other))], resamples=4000
+    )
+    gain = ((fake > 0.5) == labels).astype(float) - ((other > 0.5) == labels)
+    known = stats.bootstrap(
+        (gain,),
+        np.mean,
+        n_resamples=4000,
+        method="percentile",
+        random_state=np.random.default_rng(1),
+    ).confidence_interval
+    assert (found["accuracy"].low, found["accuracy"].high) == pytest.approx(known, abs=0.01)
+
+
+def test_images_of_one_source_are_no_independent_images(random):
+    labels, fake = drawn(random, 100, 1.0)
+    _, other = drawn(random, 100, 0.5)
+    alone = paired_bootstrap.differences([(answers(labels, fake), answers(labels, other))])
+    # Every image ten times, under the same source: not a bit more is known.
+    sources = np.tile(np.arange(100), 10)
+    tenfold = paired_bootstrap.differences(
+        [tuple(answers(np.tile(labels, 10), np.tile(one, 10), sources) for one in (fake, other))]
+    )
+    for name, interval in alone.items():
+        assert (tenfold[name].low, tenfold[name].high) == pytest.approx(
+            (interval.low, interval.high), abs=1e-9
+        )
+
+
+def test_the_order_of_the_answers_does_not_matter(random):
+    own, other = answers(*drawn(random, 40, 1.0)), answers(*drawn(random, 40, 0.2))
+    shuffled = other.sample(frac=1, random_state=1)
+    assert paired_bootstrap.differences([(own, other)]) == paired_bootstrap.differences(
+        [(own, shuffled)]
+    )
+
+
+def test_swapping_the_classifiers_changes_the_sign(random):
+    own, other = answers(*drawn(random, 60, 1.0)), answers(*drawn(random, 60, 0.2))
+    one = paired_bootstrap.differences([(own, other)])
+    swapped = paired_bootstrap.differences([(other, own)])
+    for name, interval in one.items():
+        assert (-swapped[name].high, -swapped[name].low) == pytest.approx(
+            (interval.low, interval.high)
+        )
+
+
+def test_of_more_classes_only_the_accuracy_is_compared(random):
+    labels = np.arange(30) % 3
+    own = answers(labels, np.zeros(30)).drop(columns="probability").assign(predicted=labels)
+    other = own.assign(predicted=0)
+    found = paired_bootstrap.differences([(own, other)])
+    assert list(found) == ["accuracy"]
+    assert found["accuracy"].mean == pytest.approx(2 / 3)
+    assert found["accuracy"].low > 0.4
+
+
+def test_seeds_that_disagree_widen_the_interval(random):
+    labels, fake = drawn(random, 400, 1.0)
+    better, worse = answers(labels, fake), answers(labels, 1 - fake)
+    same = answers(labels, np.where(np.arange(400) % 4 == 0, 1 - fake, fake))
+    agreeing = paired_bootstrap.differences(3 * [(better, same)])["accuracy"]
+    disagreeing = paired_bootstrap.differences([(better, worse), (worse, better), (better, same)])[
+        "accuracy"
+    ]
+    assert agreeing.low > 0
+    assert disagreeing.low < 0 < disagreeing.high
+    assert disagreeing.high - disagreeing.low > 5 * (agreeing.high - agreeing.low)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_intervals_hold_the_truth_about_as_often_as_they_say(seeds, random):
+    """Simulates classifiers of known accuracy, 0.8 and 0.7, whose gain differs among sources.
+
+    Each seed's training adds a difference of its own. One seed's interval is about that training.
+    """
+    held = 0
+    for _ in range(60):
+        pairs, differences, truths = [], [], []
+        for _ in range(seeds):
+            truth = 0.1 + (0.05 * random.normal() if seeds > 1 else 0)
+            sources = np.repeat(np.arange(50), 2)
+            of_source = np.repeat(random.normal(scale=0.1, size=50), 2)
+            labels = np.tile([0, 1], 50)
+            tables = []
+            for chance in (0.7 + truth + of_source / 2, 0.7 - of_source / 2):
+                right = random.random(100) < chance.clip(0, 1)
+                table = answers(labels, np.where(right, labels, 1 - labels), sources)
+                tables.append(table.drop(columns="probability"))
+            pairs.append(tuple(tables))
+            gain = [(table["predicted"] == table["label"]).mean() for table in tables]
+            differences.append(gain[0] - gain[1])
+            truths.append(truth)
+        interval = paired_bootstrap.differences(pairs, resamples=200)["accuracy"]
+        found = evidence.widened(evidence.paired(differences), interval.low, interval.high)
+        held += found.low <= 0.1 <= found.high
+    assert held >= 52
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ([], "answers of 1 seed or more"),
+        ([(answers([0, 1], [0, 1]), answers([0, 1, 1], [0, 1, 1]))], "the same images"),
+        ([(answers([0, 1], [0, 1]), answers([1, 0], [0, 1]))], "the same images"),
+        ([2 * (answers([0, 1], [0, 1], [0, 0]),)], "2 sources or more, got 1"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(pairs, message):
+    with pytest.raises(ValueError, match=message):
+        paired_bootstrap.differences(pairs)
+
+
+def test_resamples_without_fakes_are_drawn_again():
+    # A fake in one of three sources: 8 of 27 resamples have none.
+    own = answers([0, 0, 1], [0.2, 0.3, 0.9])
+    other = answers([0, 0, 1], [0.2, 0.3, 0.1])
+    found = paired_bootstrap.differences([(own, other)], resamples=200)["auc"]
+    assert (found.mean, found.low, found.high) == (1, 1, 1)

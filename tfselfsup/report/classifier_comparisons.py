@@ -1,0 +1,210 @@
+"""Asks of every data set and split whether a task, or pre-trained weights, help a classifier."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tfselfsup.report import evidence, paired_bootstrap
+from tfselfsup.report.classifier_tables import of_data_set
+from tfselfsup.report.classifiers import (
+    ClassifierRun,
+    common,
+    described,
+    group_splits_and_seeds,
+)
+from tfselfsup.report.comparisons import CLASSIFIER, Comparison
+from tfselfsup.report.evidence import Difference, Hypothesis
+
+# What a score is multiplied by and called, and with how many decimals it is written.
+SCORES = {"accuracy": (100, "accuracy", " points", 1), "auc": (1, "AUC", "", 3)}
+
+Group = list[ClassifierRun]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """In what two classifiers differ, and how that is called.
+
+    Attributes:
+        is_treated: Tells the side that has it.
+        is_control: Tells the side that has not.
+        name: Of the field of the evaluation in which they differ.
+        settings: How the names of settings begin that go with it.
+        treatment: Calls it, and tells whether that is a plural.
+    """
+
+    is_treated: Callable[[ClassifierRun], bool]
+    is_control: Callable[[ClassifierRun], bool]
+    name: str
+    settings: str
+    treatment: Callable[[ClassifierRun], tuple[str, bool]]
+
+    def rest(self, run: ClassifierRun) -> str:
+        """Names all in which both sides must agree."""
+        names = ("model", "task", "weights", "stand_in", "data_set", "part", "split")
+        fields = {name: run.evaluation.get(name) for name in names if name != self.name}
+        settings = {
+            name: value
+            for name, value in run.settings().items()
+            if not name.startswith(self.settings)
+        }
+        return json.dumps([fields, settings], sort_keys=True)
+
+
+def _weights(run: ClassifierRun) -> tuple[str, bool]:
+    name = run.evaluation["weights"]
+    if "pretraining_epochs" in run.settings():
+        return f"pre-training by {name}", False
+    return ("ImageNet weights" if name == "imagenet" else f"the weights {name}"), True
+
+
+CONTRASTS = (
+    Contrast(
+        is_treated=lambda run: run.evaluation.get("task") is not None,
+        is_control=lambda run: run.evaluation.get("task") is None,
+        name="task",
+        settings="training.tasks",
+        treatment=lambda run: (f"{run.evaluation['task']} beside the classes", False),
+    ),
+    # A pre-trained trunk always stands beside a randomly initialised one.
+    Contrast(
+        is_treated=lambda run: run.evaluation["weights"] != "random",
+        is_control=lambda run: run.evaluation["weights"] == "random",
+        name="weights",
+        settings="pretrain",
+        treatment=_weights,
+    ),
+)
+
+
+def comparisons(runs: Sequence[ClassifierRun]) -> dict[str, list[Comparison]]:
+    """Compares classifiers that differ in the task or in the initial weights alone.
+
+    Args:
+        runs: Scored classifiers; only scores on the test part of their own data set are compared.
+
+    Returns:
+        For each data set, the comparisons of accuracy and, where there are two classes, of AUC.
+    """
+    found = {}
+    for data_set in dict.fromkeys(run.evaluation["data_set"] for run in runs):
+        tested = [run for run in of_data_set(runs, data_set) if run.evaluation["part"] == "test"]
+        if tested:
+            found[data_set] = _of_data_set(_by_split(tested))
+    return found
+
+
+def _by_split(runs: Sequence[ClassifierRun]) -> list[Group]:
+    """Puts runs together that differ in the seed alone."""
+    groups = []
+    for group in group_splits_and_seeds(runs):
+        for split in dict.fromkeys(run.evaluation["split"] for run in group):
+            groups.append([run for run in group if run.evaluation["split"] == split])
+    return groups
+
+
+def _of_data_set(groups: Sequence[Group]) -> list[Comparison]:
+    found = []
+    for contrast in CONTRASTS:
+        controls = {contrast.rest(one[0]): one for one in groups if contrast.is_control(one[0])}
+        for group in groups:
+            control = controls.get(contrast.rest(group[0]))
+            if contrast.is_treated(group[0]) and control is not None:
+                found += _compared(contrast, group, control, groups)
+    return found
+
+
+def _compared(
+    contrast: Contrast, group: Group, control: Group, groups: Sequence[Group]
+) -> list[Comparison]:
+    """Compares two groups on the seeds that both have; nothing if they share none."""
+    others = {run.evaluation["seed"]: run for run in control}
+    pairs = [
+        (run, others[run.evaluation["seed"]]) for run in group if run.evaluation["seed"] in others
+    ]
+    if not pairs:
+        return []
+    measured, doubts = _differences(pairs)
+    treatment, is_plural = contrast.treatment(group[0])
+    evaluation = group[0].evaluation
+    place = f"on the {evaluation['split']} split of {evaluation['data_set']}"
+    hypothesis = Hypothesis(treatment, _subject(contrast, control[0], groups), place, is_plural)
+    figures = "; ".join(_in_words(score, one) for score, one in measured.items())
+    figures += f"; {evidence.counted(len(pairs))}{doubts}"
+    return [
+        Comparison(
+            question=hypothesis.question,
+            kind=CLASSIFIER,
+            of=treatment,
+            against=hypothesis.subject,
+            score=SCORES[score][1],
+            difference=difference.mean,
+            low=difference.low,
+            high=difference.high,
+            seeds=difference.seeds,
+            verdict=difference.verdict,
+            sentence=hypothesis.answer(difference, figures),
+        )
+        for score, difference in measured.items()
+    ]
+
+
+def _in_words(score: str, difference: Difference) -> str:
+    unit, name, ending, decimals = SCORES[score]
+    ends = [None if end is None else unit * end for end in (difference.low, difference.high)]
+    scaled = Difference(unit * difference.mean, *ends, difference.seeds, None)
+    return f"{name} {evidence.interval_in_words(scaled, decimals, ending)}"
+
+
+def _differences(
+    pairs: Sequence[tuple[ClassifierRun, ClassifierRun]],
+) -> tuple[dict[str, Difference], str]:
+    """Compares the scores of pairs of runs of one seed each.
+
+    Returns:
+        The difference of each score. Its interval holds both that of Student over seeds and that
+        of the bootstrap over sources and seeds: one knows of chance in the images, too, and the
+        other one of how little a few seeds say of chance in the training. And a remark on what
+        could not be taken into account.
+    """
+    measured = {
+        score: evidence.paired(
+            [one.evaluation[score] - other.evaluation[score] for one, other in pairs]
+        )
+        for score in SCORES
+        if all(score in run.evaluation for pair in pairs for run in pair)
+    }
+    answers = [(one.predictions, other.predictions) for one, other in pairs]
+    if any(side is None for pair in answers for side in pair):
+        return measured, "" if len(pairs) > 1 else ", and no predictions.csv of both"
+    try:
+        intervals = paired_bootstrap.differences(answers)
+    except ValueError as error:
+        return measured, f", over seeds only: {error}"
+    for score in measured:
+        if score in intervals:
+            interval = intervals[score]
+            measured[score] = evidence.widened(measured[score], interval.low, interval.high)
+    return measured, ""
+
+
+def _subject(contrast: Contrast, control: ClassifierRun, groups: Sequence[Group]) -> str:
+    """Names a classifier, with the settings in which others of its trunk and mode differ."""
+    mode = control.settings().get("mode")
+    ways = {"probe": " under a probe", "fine_tune": ", fine-tuned,"}
+    shown = {}
+    if contrast.name != "weights" and control.evaluation["weights"] != "random":
+        shown["weights"] = control.evaluation["weights"]
+    alike = [
+        group[0].settings()
+        for group in groups
+        if contrast.is_control(group[0])
+        and group[0].evaluation["model"] == control.evaluation["model"]
+        and group[0].settings().get("mode") == mode
+    ]
+    shared = common(alike)
+    shown |= {name: value for name, value in control.settings().items() if name not in shared}
+    details = f" ({described(shown)})" if shown else ""
+    return f"{control.evaluation['model']}{details}{ways.get(mode, '')}"

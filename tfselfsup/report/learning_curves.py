@@ -1,0 +1,211 @@
+"""How fast agents learn: the scores of the short evaluations on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from tfselfsup.report import reference_scores, stratified_bootstrap
+from tfselfsup.report.aggregate import AgentRun, group_seeds
+from tfselfsup.report.evidence import ENOUGH_SEEDS, counted
+from tfselfsup.report.figures import LINE_STYLES
+
+# What the scores are drawn over, and what it is called.
+AXES = {"agent_steps": "agent steps", "episodes": "episodes of training", "hours": "hours"}
+# Of the human-normalised score.
+SHARES = (0.25, 0.5, 0.75, 1.0)
+_RESAMPLES = 500
+
+
+def learning_curves(runs: Sequence[AgentRun], game: str, over: str = "agent_steps") -> Figure:
+    """Draws the mean raw score of the short evaluations; the study's figure 6.
+
+    Args:
+        runs: Scored agents; those of other games are passed over.
+        game: Name of the game.
+        over: One of `AXES`.
+
+    Returns:
+        The figure: for each agent a thin line for each seed and a thick one for their mean at the
+        evaluations that all have reached. From `ENOUGH_SEEDS` seeds on, the thick line is the
+        interquartile mean and lies in its 95% interval, a band, in place of the thin lines. A level
+        line stands for each agent that does not learn.
+    """
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for index, (agent, its_runs) in enumerate(group_seeds(runs, game).items()):
+        colour = matplotlib.colormaps["tab10"](index % 10)
+        curves = [curve for run in its_runs if not (curve := evaluation_curve(run, over)).empty]
+        if curves:
+            # Told apart also where curves lie on one another.
+            style = LINE_STYLES[index % len(LINE_STYLES)]
+            _draw(axes, curves, f"{agent} ({counted(len(curves))})", colour, style)
+        elif its_runs[0].metrics.empty:
+            mean = sum(run.evaluation["mean"] for run in its_runs) / len(its_runs)
+            axes.axhline(mean, color=colour, linewidth=1, label=agent)
+    axes.set(xlabel=AXES[over], ylabel="mean raw score of whole games", title=game)
+    axes.legend()
+    return figure
+
+
+def _draw(axes, curves: Sequence[pd.Series], label: str, colour, style: str) -> None:
+    if len(curves) < ENOUGH_SEEDS:
+        for curve in curves:
+            axes.plot(curve.index, curve, color=colour, linewidth=0.8, alpha=0.4)
+        middle = mean_curve(curves)
+    else:
+        middle, low, high = interval_curve(curves)
+        axes.fill_between(middle.index, low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.plot(middle.index, middle, color=colour, linewidth=2, linestyle=style, label=label)
+
+
+def can_be_drawn(runs: Sequence[AgentRun], game: str, over: str) -> bool:
+    """Tells whether any agent of a game has a curve over one of `AXES`."""
+    return any(
+        not evaluation_curve(run, over).empty for run in runs if run.evaluation["game"] == game
+    )
+
+
+def in_words(runs: Sequence[AgentRun], game: str, over: str) -> str:
+    """Says what `learning_curves` shows: where each agent begins and where it ends.
+
+    Args:
+        runs: As for `learning_curves`, and so are the others.
+        game: Name of the game.
+        over: One of `AXES`.
+    """
+    said = []
+    for agent, its_runs in group_seeds(runs, game).items():
+        curves = [curve for run in its_runs if not (curve := evaluation_curve(run, over)).empty]
+        if curves:
+            middle = mean_curve(curves)
+            decimals = 2 if over == "hours" else 0
+            first, last = (
+                f"{middle.iloc[place]:.1f} at {middle.index[place]:,.{decimals}f}"
+                for place in (0, -1)
+            )
+            said.append(f"{agent}, {counted(len(curves))}: from {first} to {last}")
+    return f"Mean raw score on {game} over {AXES[over]}. {'; '.join(said)}."
+
+
+def evaluation_curve(run: AgentRun, over: str = "agent_steps") -> pd.Series:
+    """Returns the mean score of each short evaluation; empty if there was none.
+
+    Args:
+        run: An agent.
+        over: What the scores are indexed by, one of `AXES`.
+    """
+    if not {"evaluation_score", over} <= set(run.metrics):
+        return pd.Series(dtype=float)
+    return run.metrics.set_index(over)["evaluation_score"].dropna()
+
+
+def mean_curve(curves: Sequence[pd.Series]) -> pd.Series:
+    """Averages curves over seeds.
+
+    Args:
+        curves: Scores by agent steps. Seeds are evaluated at slightly different steps, as games
+            end at different times, so that the k-th points belong together.
+
+    Returns:
+        The mean of the k-th points, up to the shortest curve's last, by their mean step.
+    """
+    places, scores = _aligned(curves)
+    return pd.Series(scores.mean(axis=0), index=places)
+
+
+def interval_curve(curves: Sequence[pd.Series]) -> tuple[pd.Series, np.ndarray, np.ndarray]:
+    """Takes the interquartile mean over seeds at each evaluation, with its 95% interval.
+
+    Args:
+        curves: As for `mean_curve`, two or more.
+
+    Returns:
+        The interquartile mean by mean place; the interval's lower and upper ends, float [points],
+        by a bootstrap over seeds (rliable).
+    """
+    from rliable import metrics
+
+    places, scores = _aligned(curves)
+
+    def aggregate(of_seeds):  # [seeds, 1 game, points]
+        points = range(of_seeds.shape[-1])
+        return np.array([metrics.aggregate_iqm(of_seeds[..., point]) for point in points])
+
+    middle, low, high = stratified_bootstrap.interval(scores[:, None], aggregate, _RESAMPLES)
+    return pd.Series(middle, index=places), low, high
+
+
+def _aligned(curves: Sequence[pd.Series]) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts curves to one length; the mean places, float [points], and scores [seeds, points]."""
+    length = min(map(len, curves))
+    places = np.mean([curve.index[:length].to_numpy() for curve in curves], axis=0)
+    return places, np.stack([curve.to_numpy(float)[:length] for curve in curves])
+
+
+def sample_efficiency(runs: Sequence[AgentRun], game: str) -> pd.DataFrame:
+    """Lists after how long agents first reach shares of a person's score.
+
+    Args:
+        runs: Scored agents; those of other games are passed over.
+        game: Name of a game that a person's score is known of.
+
+    Returns:
+        A row for every agent that learns and share, with the columns: agent; share, of the
+        human-normalised score; raw score; agent steps and hours until a short evaluation first
+        reached it, the means over the seeds that did, NaN if none did; reached, how many seeds did;
+        seeds, how many there are.
+    """
+    rows = []
+    for agent, its_runs in group_seeds(runs, game).items():
+        learning = [run for run in its_runs if not evaluation_curve(run).empty]
+        for share in SHARES if learning else ():
+            score = reference_scores.raw(share, game)
+            places = [
+                [_first(evaluation_curve(run, over), score) for over in ("agent_steps", "hours")]
+                for run in learning
+            ]
+            steps, hours = np.array(places, float).T
+            reached = np.isfinite(steps)
+            rows.append(
+                {
+                    "agent": agent,
+                    "share": share,
+                    "raw score": score,
+                    "agent steps": steps[reached].mean() if reached.any() else np.nan,
+                    "hours": hours[reached].mean() if reached.any() else np.nan,
+                    "reached": int(reached.sum()),
+                    "seeds": len(learning),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _first(curve: pd.Series, score: float) -> float:
+    """Returns the first place at which a curve is at a score or above, or NaN."""
+    found = curve.index[curve >= score]
+    return float(found[0]) if len(found) else np.nan
+
+
+def presented_efficiency(table: pd.DataFrame) -> pd.DataFrame:
+    """Makes the cells of `sample_efficiency` texts."""
+    reached = [
+        f"{row['reached']} of {row['seeds']}"
+        for row in table[["reached", "seeds"]].to_dict("records")
+    ]
+    return pd.DataFrame(
+        {
+            "agent": table["agent"],
+            "share of a person's score": table["share"].map("{:.0%}".format),
+            "raw score": table["raw score"].map("{:.2f}".format),
+            "agent steps": table["agent steps"].map(
+                lambda one: "" if pd.isna(one) else f"{one:,.0f}"
+            ),
+            "hours": table["hours"].map(lambda one: "" if pd.isna(one) else f"{one:.2f}"),
+            "seeds that reached it": reached,
+        }
+    )

@@ -1,0 +1,85 @@
+"""What a reader is shown of where the figures come from, and the pictures that runs hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfselfsup.config import Experiment
+from tfselfsup.report import provenance
+from tfselfsup.report.aggregate import AgentRun
+from tfselfsup.report.classifiers import ClassifierRun
+from tfselfsup.report.document import Picture, Section, Table
+
+SETTINGS_NOTE = (
+    "The settings in which not all of them agree. Not listed: the game, the split, the seed, paths,"
+    " threads, logging and how a run is scored."
+)
+ENVIRONMENTS_NOTE = (
+    "From environment.json; scores depend on the processor only by rounding, hours do throughout."
+)
+NO_ENVIRONMENT = (
+    "No run directory holds an environment.json: what they were made with is not known."
+)
+PICTURES_NOTE = (
+    "What lies in the run directories: maps of where an answer comes from, played games."
+)
+
+
+def sections(agents: Sequence[AgentRun], classifiers: Sequence[ClassifierRun]) -> list[Section]:
+    """Makes the sections of pictures, of settings and of environments.
+
+    Args:
+        agents: Scored agents.
+        classifiers: Scored classifiers.
+
+    Returns:
+        Those sections that have content.
+    """
+    paths = list(dict.fromkeys(run.path for run in (*agents, *classifiers)))
+    pictures = [picture for path in paths for picture in _pictures(path)]
+    made = [Section("Maps and games", (PICTURES_NOTE,), tuple(pictures))] if pictures else []
+    groups = {"agents": provenance.settings_of_agents(agents)}
+    for name in dict.fromkeys(run.evaluation["data_set"] for run in classifiers):
+        groups[f"classifiers of {name}"] = provenance.settings_of_classifiers(classifiers, name)
+    if tables := [
+        table for whose, of_whom in groups.items() for table in _settings(whose, of_whom)
+    ]:
+        made.append(Section("Settings that differ", (SETTINGS_NOTE,), tuple(tables)))
+    return [*made, _environments(paths)]
+
+
+def _settings(whose: str, groups: dict[str, Experiment]) -> list[Table]:
+    if len(groups) < 2:
+        return []
+    frame = provenance.setting_differences(groups)
+    name = re.sub("[^A-Za-z0-9_-]", "_", f"settings_of_{whose}")
+    return [] if frame.empty else [Table(name, f"Settings of {whose}", "", frame)]
+
+
+def _environments(paths: Sequence[Path]) -> Section:
+    frame = provenance.environments(paths)
+    if frame.empty:
+        return Section("Environments", (NO_ENVIRONMENT,), ())
+    table = Table("environments", "What the runs were made with", ENVIRONMENTS_NOTE, frame)
+    return Section("Environments", (), (table,))
+
+
+def _pictures(path: Path) -> list[Picture]:
+    """Lists the images and the videos of a run directory."""
+    files = [*sorted(path.glob("figures/*.png")), *sorted(path.glob("videos/*.mp4"))]
+    return [
+        Picture(
+            re.sub("[^A-Za-z0-9_-]", "_", f"{path.name}_{file.stem}"),
+            f"{path.name}: {file.stem.replace('_', ' ')}",
+            _in_words(path, file),
+            file=file,
+        )
+        for file in files
+    ]
+
+
+def _in_words(path: Path, file: Path) -> str:
+    what = {".png": "Map of where answers come from", ".mp4": "Video of a played game"}
+    return f"{what[file.suffix]}, of the run {path.name}: {file.stem.replace('_', ' ')}."
