@@ -24,7 +24,7 @@ from tfselfsup.config.classifiers import (
     TrainingConfig,
 )
 from tfselfsup.config.faces import ExtractionConfig, FacePreparation
-from tfselfsup.config.reproduction import Reproduction
+from tfselfsup.config.reproduction import AgentRuns, ClassifierRuns, Reproduction
 from tfselfsup.config.shared import RuntimeConfig, Scalar, TaskConfig, differences
 
 Experiment = AgentExperiment | ClassifierExperiment
@@ -32,8 +32,10 @@ Experiment = AgentExperiment | ClassifierExperiment
 __all__ = [
     "AgentConfig",
     "AgentExperiment",
+    "AgentRuns",
     "AugmentationConfig",
     "ClassifierExperiment",
+    "ClassifierRuns",
     "EncoderConfig",
     "EnvironmentConfig",
     "EvaluationConfig",

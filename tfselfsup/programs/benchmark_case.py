@@ -12,6 +12,8 @@ from tfselfsup.config import AgentExperiment, RuntimeConfig
 
 if TYPE_CHECKING:  # at run time only the process of a case imports TensorFlow
     from tfselfsup.benchmarks.training_loop import TrainingLoop
+    from tfselfsup.rl.agent import SelfSupervisedDqnAgent
+    from tfselfsup.rl.environments import AtariEnvironment
 
 PLAIN = "plain DQN"
 BASES = {
@@ -96,15 +98,30 @@ def _warm_up(settings: AgentExperiment, runtime: RuntimeConfig) -> None:
     from tfselfsup.programs.startup import start_tensorflow
 
     start_tensorflow(runtime)
+    from tfselfsup.programs import agent_parts as parts
+
+    global _loop
+    environment = parts.make_environment(settings.environment, seed=0)
+    _loop = make_loop(settings, environment, parts.make_agent(settings, environment))
+    _loop.run(settings.agent.learning_starts + WARM_UP)
+
+
+def make_loop(
+    settings: AgentExperiment, environment: AtariEnvironment, agent: SelfSupervisedDqnAgent
+) -> TrainingLoop:
+    """Assembles a training loop whose stages are timed.
+
+    Args:
+        settings: Of the loop.
+        environment: The games.
+        agent: Learns from them.
+    """
     import numpy as np
 
     from tfselfsup.benchmarks.training_loop import TrainingLoop
     from tfselfsup.programs import agent_parts as parts
     from tfselfsup.rl import policies, training
 
-    global _loop
-    environment = parts.make_environment(settings.environment, seed=0)
-    agent = parts.make_agent(settings, environment)
     memory = parts.make_replay(settings)
     learner = parts.make_learner(settings, agent, memory)
     watch = Stages()
@@ -115,8 +132,7 @@ def _warm_up(settings: AgentExperiment, runtime: RuntimeConfig) -> None:
     policy = watch.timed("act", policies.greedy_policy(agent.acting_model))
     plays = parts.make_collector(settings, environment, memory, policy, np.random.default_rng(0))
     events = training.train(settings, plays, learner, memory, training.Progress())
-    _loop = TrainingLoop(events, watch)
-    _loop.run(settings.agent.learning_starts + WARM_UP)
+    return TrainingLoop(events, watch)
 
 
 def _measure(agent_steps: int) -> Interval:

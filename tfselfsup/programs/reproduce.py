@@ -1,49 +1,27 @@
-"""Reproduces the study: trains and scores several agents, then reports them side by side."""
+"""Reproduces the study: trains and scores agents and classifiers, and reports them together."""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
+import signal
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+from jsonargparse.typing import PositiveInt
 
 from tfselfsup import command_line
 from tfselfsup.command_line import ExperimentParser
-from tfselfsup.config import AgentExperiment, Reproduction
-from tfselfsup.programs.evaluate_agent import protocol
+from tfselfsup.config import Reproduction
+from tfselfsup.programs import reproduction_estimates, reproduction_on_ray
+from tfselfsup.programs.planned_runs import Planned
+from tfselfsup.programs.program_processes import INTERRUPTED, Calls, LocalWorkers, Workers
 from tfselfsup.programs.report import write_report
+from tfselfsup.programs.reproduction_plan import left_out, plan
+from tfselfsup.programs.reproduction_progress import LOGS, Progress, duration
+from tfselfsup.programs.reproduction_schedule import carry_out
 from tfselfsup.programs.startup import fail, user_mistakes
-from tfselfsup.runs import RunDirectory
-
-INTERRUPTED = 130
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """An experiment with a seed, and the folder of its run.
-
-    Attributes:
-        options: Command-line options that make the experiment.
-        experiment: What they make.
-        run: The folder, which need not exist yet.
-    """
-
-    options: tuple[str, ...]
-    experiment: AgentExperiment
-    run: RunDirectory
-
-    def is_done(self) -> bool:
-        """Tells whether the run has its final score: of all its steps, over all its games."""
-        evaluation = self.run.evaluation()
-        return (
-            evaluation is not None
-            and evaluation.get("finished") is True
-            and evaluation.get("episodes") == self.experiment.evaluation.episodes
-            and evaluation.get("protocol") == protocol(self.experiment)
-            and self.run.experiment() == self.experiment
-        )
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -65,13 +43,35 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_class_arguments(Reproduction)
     parser.add_argument("--out", help="folder of the runs and the report; default: runs/PRESET")
     parser.add_argument("--dry_run", action="store_true", help="only print the plan")
+    parser.add_argument(
+        "--jobs",
+        type=PositiveInt,
+        default=1,
+        help="runs at once on this machine, or on each of its size; they share its processors",
+    )
+    parser.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="run on Ray: 'local', or the address of a cluster whose machines share this folder",
+    )
     parsed = parser.parse_args(_with_preset(arguments, presets))
     out = Path(parsed.out or Path("runs") / (parsed.preset or "reproduction"))
     with user_mistakes():
-        planned = plan(command_line.built(Reproduction, parser, parsed), out)
-        _print_plan(planned)
-    if not parsed.dry_run:
-        reproduce(planned, out)
+        reproduction = command_line.built(Reproduction, parser, parsed)
+        planned = plan(reproduction, out)
+        for name in left_out(reproduction):
+            print(f"left out: {name}, which needs --digits FILE", file=sys.stderr)
+        speeds = reproduction_estimates.measured_speeds(planned)
+        seconds = reproduction_estimates.estimates(planned, speeds)
+        _print_plan(planned, seconds)
+        if parsed.dry_run:
+            return
+        processors = len(os.sched_getaffinity(0))
+        threads = max(1, processors // parsed.jobs)
+        workers = make_workers(parsed.ray, parsed.jobs, threads)
+        # A run that has the machine to itself has the threads of its experiment.
+        shared = None if parsed.jobs == 1 and parsed.ray is None else threads
+        reproduce(planned, seconds, out, workers, shared)
 
 
 def _with_preset(arguments: list[str] | None, presets: list[str]) -> list[str]:
@@ -84,98 +84,104 @@ def _with_preset(arguments: list[str] | None, presets: list[str]) -> list[str]:
     return given
 
 
-def plan(reproduction: Reproduction, out: Path) -> list[PlannedRun]:
-    """Lists the runs.
-
-    Args:
-        reproduction: Which experiments and seeds.
-        out: The folder of the runs' folders.
-
-    Returns:
-        A run for each experiment and seed, in that order.
-
-    Raises:
-        ValueError: If two runs would share a folder, or an experiment cannot be read.
-    """
-    overrides = []
-    for key, value in reproduction.overrides.items():
-        overrides += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
-    planned = []
-    for name in reproduction.experiments:
-        for seed in reproduction.seeds:
-            options = ("--config", command_line.find_config(name), *overrides, "--seed", str(seed))
-            experiment = command_line.load_experiment(name, options[2:])
-            if not isinstance(experiment, AgentExperiment):
-                raise ValueError(
-                    f"expected experiments of agents, got {name}, a classifier; train that one "
-                    "with bin/train_classifier"
-                )
-            run = RunDirectory(out / f"{Path(name).stem}_seed{seed}")
-            planned.append(PlannedRun(options, experiment, run))
-    folders = [one.run.path for one in planned]
-    shared = {str(folder) for folder in folders if folders.count(folder) > 1}
-    if shared:
-        raise ValueError(f"expected a folder for each run, got several for {', '.join(shared)}")
-    return planned
+def make_workers(ray: str | None, jobs: int, threads: int) -> Workers:
+    """Makes what the runs are given to: processes of this machine, or Ray."""
+    if ray is None:
+        return LocalWorkers(jobs)
+    return reproduction_on_ray.RayWorkers(ray, jobs, threads)
 
 
-def _print_plan(planned: list[PlannedRun]) -> None:
-    for position, one in enumerate(planned, 1):
-        state = "done" if one.is_done() else "unfinished" if one.run.path.exists() else "to do"
-        steps = one.experiment.total_steps if one.experiment.agent.kind != "random" else 0
-        print(f"{position}/{len(planned)} {one.run.path}: {steps} agent steps, {state}")
+def _print_plan(planned: Sequence[Planned], seconds: Sequence[float | None]) -> None:
+    """Lists all runs with the time each will take, and sums it up."""
+    to_do = 0
+    for position, (one, estimate) in enumerate(zip(planned, seconds, strict=True), 1):
+        about = "time unknown" if estimate is None else f"about {duration(estimate)}"
+        state = one.state
+        to_do += state != "done"
+        line = f"{position}/{len(planned)} {one.folder}: {one.described()}, {state}"
+        print(line if state == "done" else f"{line}, {about}")
+    if not to_do:
+        print(f"all {len(planned)} are done")
+        return
+    known = sum(filter(None, seconds))
+    at_least = "at least" if None in seconds else "about"
+    total = f", {at_least} {duration(known)} one after another" if known else ""
+    print(f"{to_do} of {len(planned)} to do{total}", flush=True)
 
 
-def reproduce(planned: list[PlannedRun], out: Path) -> None:
-    """Trains and scores what is not done, and reports everything.
+def reproduce(
+    planned: Sequence[Planned],
+    seconds: Sequence[float | None],
+    out: Path,
+    workers: Workers,
+    threads: int | None = None,
+) -> None:
+    """Makes what is not done, and reports everything.
 
     Goes on past a run that fails; the process then ends with status 1.
 
     Args:
-        planned: The runs.
-        out: Where the report goes.
+        planned: The runs, each after what it needs.
+        seconds: How long each will take; None if unknown.
+        out: Where logs and the report go.
+        workers: Run the programs.
+        threads: Of each run; None for as many as its experiment says.
     """
-    failed = []
-    for position, one in enumerate(planned, 1):
-        if one.is_done():
-            continue
-        print(f"\n{position}/{len(planned)} {one.run.path}", flush=True)
-        status = _run(one)
-        if status == INTERRUPTED:
-            fail("interrupted; the same command goes on from there", status=INTERRUPTED)
-        if status:
-            failed.append(one.run.path)
-    if any(one.run.evaluation() for one in planned):
-        print()
-        print(write_report([one.run.path for one in planned], out), end="")
-    if failed:
-        fail(f"these runs failed: {', '.join(map(str, failed))}", status=1)
 
+    def calls(one: Planned) -> Calls:
+        # Libraries outside TensorFlow take all processors, unless they are told.
+        own = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+        log = Path(out, LOGS, f"{one.name}.log").absolute()
+        return Calls(tuple(one.commands(threads)), log, Path.cwd(), own)
 
-def _run(one: PlannedRun) -> int:
-    """Trains and scores one agent in processes of their own; returns the exit status."""
-    folder = str(one.run.path)
-    for command in (
-        ("train_agent", *one.options, "--run_dir", folder),
-        ("evaluate_agent", folder),
-    ):
-        # In a process of its own, as TensorFlow's threads can be set only once in a process, and
-        # so that a crash ends one run only.
-        package = str(Path(__file__).resolve().parents[2])
-        path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tfselfsup", *command], env=os.environ | {"PYTHONPATH": path}
-        )
-        status = _wait(process)
-        if status:
-            return status
-    return 0
-
-
-def _wait(process: subprocess.Popen) -> int:
-    """Waits for a process; at Ctrl-C, which it hears too, until it has saved its run."""
+    expected = dict(zip((one.folder for one in planned), seconds, strict=True))
+    progress = Progress(
+        {one.folder: expected[one.folder] for one in planned if not one.is_done()}, out / LOGS
+    )
     try:
-        return process.wait()
+        with _terminated_as_by_ctrl_c():
+            for event in carry_out(planned, workers, calls):
+                progress(event)
     except KeyboardInterrupt:
-        process.wait()
-        return INTERRUPTED
+        progress.close()
+        workers.stop()
+        fail("interrupted; the same command goes on from there", status=INTERRUPTED)
+    progress.close()
+    workers.stop()
+    _report(planned, out)
+    _fail_with(progress)
+
+
+@contextmanager
+def _terminated_as_by_ctrl_c() -> Iterator[None]:
+    """Lets an order to end, or a closed terminal, do what Ctrl-C does: runs are saved."""
+    # Ctrl-C itself is ignored by what was started in the background.
+    before = {
+        number: signal.signal(number, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _report(planned: Sequence[Planned], out: Path) -> None:
+    """Reports the runs that have a score."""
+    scored = [one.folder for one in planned if one.is_scored]
+    if not any((folder / "evaluation.json").exists() for folder in scored):
+        return
+    print()
+    print(write_report(scored, out), end="")
+
+
+def _fail_with(progress: Progress) -> None:
+    """Ends with status 1 if something is not done, and says why."""
+    if not progress.failures:
+        return
+    for ended in progress.failures:
+        what = "skipped" if ended.is_skipped else "failed"
+        print(f"{what}: {ended.one.folder}: {ended.failure}", file=sys.stderr)
+    listed = ", ".join(str(ended.one.folder) for ended in progress.failures)
+    fail(f"these runs failed: {listed}", status=1)

@@ -1,0 +1,205 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.programs.fake_workers import write_description
+from tfselfsup import command_line, config
+from tfselfsup.config import AgentRuns, ClassifierRuns, Reproduction
+from tfselfsup.programs.planned_runs import PlannedPretraining, PlannedSplices
+from tfselfsup.programs.reproduction_plan import left_out, plan
+
+OUT = Path("out")
+PRESETS = Path(__file__).resolve().parents[2] / "configs" / "reproduce"
+PROBE, NETWORK = "forged_faces/squeezenet_random", "forged_faces/mobilenet_fine_tuned"
+ROTATION, DIGITS = "forged_faces/squeezenet_rotation", "digits/two_layer_cnn"
+
+
+def of_agents(*experiments, **settings):
+    return Reproduction(agents=AgentRuns(experiments, **settings))
+
+
+def of_classifiers(*experiments, data="splices", digits=None, **settings):
+    return Reproduction(
+        classifiers=ClassifierRuns(experiments, **settings), data=data, digits=digits
+    )
+
+
+def names(planned):
+    return [one.name for one in planned]
+
+
+def test_agents_have_every_seed():
+    planned = plan(of_agents("atari/fast_random", "atari/paper_rotation", seeds=(0, 3)), OUT)
+    assert [(str(one.folder), one.experiment.seed) for one in planned] == [
+        ("out/fast_random_seed0", 0),
+        ("out/fast_random_seed3", 3),
+        ("out/paper_rotation_seed0", 0),
+        ("out/paper_rotation_seed3", 3),
+    ]
+    assert [one.experiment.agent.kind for one in planned] == ["random", "random", "dqn", "dqn"]
+    assert planned[2].experiment.agent.tasks == (config.TaskConfig("rotation"),)
+    assert all(one.needs == () for one in planned)
+
+
+def test_agents_play_every_game():
+    planned = plan(of_agents("atari/paper_dqn", games=("pong", "breakout"), seeds=(0, 1)), OUT)
+    assert [(one.name, one.experiment.environment.game) for one in planned] == [
+        ("paper_dqn_pong_seed0", "pong"),
+        ("paper_dqn_pong_seed1", "pong"),
+        ("paper_dqn_breakout_seed0", "breakout"),
+        ("paper_dqn_breakout_seed1", "breakout"),
+    ]
+
+
+def test_overrides_replace_settings_of_every_kind():
+    overrides = {
+        "total_steps": 50,
+        "environment.game": "breakout",
+        "agent.double_q": False,
+        "agent.learning_rate": 0.001,
+        "agent.tasks": "[{name: frame_order, options: {classes: 4}}]",
+        "seed": 9,
+    }
+    (one,) = plan(of_agents("atari/fast_dqn", seeds=(2,), overrides=overrides), OUT)
+    experiment = one.experiment
+    assert (experiment.total_steps, experiment.environment.game) == (50, "breakout")
+    assert (experiment.agent.double_q, experiment.agent.learning_rate) == (False, 1e-3)
+    assert experiment.agent.tasks == (config.TaskConfig("frame_order", 1.0, {"classes": 4}),)
+    assert experiment.seed == 2  # the plan's, which names the folder
+    assert experiment.agent.n_step == 3  # the experiment's own
+    # The options are what the training is started with.
+    assert command_line.load_experiment("atari/fast_dqn", one.options[2:]) == experiment
+
+
+def test_an_experiment_may_be_a_file(tmp_path):
+    (tmp_path / "mine.yaml").write_text("agent: {n_step: 7}\n")
+    (one,) = plan(of_agents(str(tmp_path / "mine.yaml")), OUT)
+    assert (one.experiment.agent.n_step, one.name) == (7, "mine_seed0")
+
+
+def test_classifiers_have_every_split_and_seed_and_need_the_splices():
+    data, *planned = plan(
+        of_classifiers(
+            PROBE,
+            NETWORK,
+            splits=("random", "hard"),
+            seeds=(0, 1),
+            splices=50,
+            splice_side=32,
+            overrides={"encoder.side": 48, "training.epochs": 3},
+        ),
+        OUT,
+    )
+    assert data == PlannedSplices(OUT / "splices_50_of_32_pixels", 50, 32)
+    assert len(planned) == 8
+    experiments = {one.name: one.experiment for one in planned}
+    for split in ("random", "hard"):
+        for seed in (0, 1):
+            for name in ("squeezenet_random", "mobilenet_fine_tuned"):
+                own = experiments[f"{name}_{split}_seed{seed}"]
+                assert (own.data.split, own.seed) == (split, seed)
+                assert own.data.path == str(data.folder)
+                assert own.cache == "out/features"
+                assert (own.encoder.side, own.training.epochs) == (48, 3)
+    assert all(one.needs == (data.folder,) for one in planned)
+
+
+def test_a_pretraining_comes_before_what_takes_its_trunk():
+    planned = plan(of_classifiers(pretrainings={ROTATION: PROBE}, splits=("hard",)), OUT)
+    data, before, probe = planned
+    assert isinstance(before, PlannedPretraining) and before.experiment.mode == "pretrain"
+    assert before.name == "squeezenet_rotation_hard_seed0"
+    assert probe.name == "squeezenet_random_on_squeezenet_rotation_hard_seed0"
+    assert probe.experiment.encoder.weights == str(before.folder)
+    assert probe.experiment.encoder.side == before.experiment.encoder.side == 128
+    assert probe.experiment.data == before.experiment.data
+    assert before.needs == (data.folder,) and probe.needs == (data.folder, before.folder)
+    assert not before.is_scored and probe.is_scored
+
+
+def test_faces_that_are_prepared_are_not_made(tmp_path):
+    write_description(tmp_path / "faces", 10)
+    (one,) = plan(of_classifiers(PROBE, data=str(tmp_path / "faces")), OUT)
+    assert one.experiment.data.path == str(tmp_path / "faces") and one.needs == ()
+    assert one.experiment.data.split == "hard"  # the experiment's own
+
+
+def test_digits_are_left_out_where_there_are_none():
+    without = of_classifiers(PROBE, DIGITS, splits=("hard",))
+    assert left_out(without) == [DIGITS]
+    assert names(plan(without, OUT))[1:] == ["squeezenet_random_hard_seed0"]
+    given = of_classifiers(DIGITS, splits=("hard",), seeds=(0, 1), digits="usps.h5")
+    assert left_out(given) == []
+    planned = plan(given, OUT)
+    # They have no faces, and a split of their own.
+    assert names(planned) == ["two_layer_cnn_seed0", "two_layer_cnn_seed1"]
+    assert all(one.needs == () for one in planned)
+    settings = planned[0].experiment.data
+    assert (settings.path, settings.kind, settings.split) == ("usps.h5", "digits", "official")
+
+
+@pytest.mark.parametrize(
+    ("reproduction", "expected"),
+    [
+        (Reproduction(), "agents.experiments or classifiers.experiments"),
+        (of_agents(PROBE), "put it into classifiers.experiments"),
+        (of_classifiers("atari/fast_dqn"), "put it into agents.experiments"),
+        (of_classifiers(pretrainings={PROBE: PROBE}), "a probe"),
+        (of_classifiers(PROBE, data="nowhere"), "bin/prepare_faces"),
+        (of_agents("atari/fast_dqn", "atari/fast_dqn"), "several for out/fast_dqn_seed0"),
+        (of_agents("atari/fast_dqm"), "atari/fast_dqm"),
+        (of_agents("atari/fast_dqn", overrides={"agent.n_steps": 3}), "agent.n_step"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_plan_that_makes_no_sense_is_refused(reproduction, expected):
+    with pytest.raises(ValueError, match=expected):
+        plan(reproduction, OUT)
+
+
+def preset(name, **settings):
+    parser = command_line.ExperimentParser()
+    parser.add_argument("--config", action="config")
+    parser.add_class_arguments(Reproduction)
+    options = [text for key, value in settings.items() for text in (f"--{key}", value)]
+    parsed = parser.parse_args(["--config", f"reproduce/{name}", *options])
+    return command_line.built(Reproduction, parser, parsed)
+
+
+def test_the_smoke_preset_is_both_halves_of_the_study_and_downloads_nothing():
+    planned = plan(preset("smoke"), OUT)
+    agents, classifiers = planned[:4], planned[5:]
+    assert [one.experiment.agent.kind for one in agents] == ["random", "dqn", "dqn", "dqn"]
+    tasks = [[task.name for task in one.experiment.agent.tasks] for one in agents]
+    assert tasks == [[], [], ["rotation"], ["frame_order"]]
+    assert {one.total_steps for one in agents} == {0, 3000}
+    assert {one.experiment.mode for one in classifiers} == {"probe", "fine_tune", "pretrain"}
+    folders = {str(one.folder) for one in classifiers}
+    assert {one.experiment.encoder.weights for one in classifiers} - folders == {"random"}
+    tasks = [one.experiment.training.tasks for one in classifiers]
+    assert config.TaskConfig("rotation") in [task for some in tasks for task in some]
+
+
+def test_the_paper_preset_is_the_study_with_what_it_left_out(tmp_path):
+    write_description(tmp_path, 10)
+    planned = plan(preset("paper", data=str(tmp_path), digits="usps.h5"), OUT)
+    agents = [one for one in planned if hasattr(one, "total_steps")]
+    assert len(agents) == 2 * 4 * 3
+    assert {one.experiment.total_steps for one in agents} == {1_000_000}
+    assert {one.experiment.environment.game for one in agents} == {"pong", "breakout"}
+    faces = [one for one in planned[24:] if one.experiment.data.kind == "faces"]
+    assert len(faces) == 6 * 2 * 3
+    assert {one.experiment.data.split for one in faces} == {"random", "hard"}
+    assert len(planned) - 24 - len(faces) == 2 * 3  # digits, without and with rotation
+
+
+@pytest.mark.parametrize("path", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_preset_can_be_planned_without_data(path):
+    settings = yaml.safe_load(path.read_text())
+    planned = plan(preset(path.stem), OUT)
+    agents = settings["agents"]
+    count = len(agents["experiments"]) * len(agents.get("games", [0])) * len(agents["seeds"])
+    assert sum(hasattr(one, "total_steps") for one in planned) == count
+    for position, one in enumerate(planned):
+        assert set(one.needs) <= {other.folder for other in planned[:position]}

@@ -1,0 +1,167 @@
+"""Lists the runs of a reproduction, in an order in which each comes after what it needs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfselfsup import command_line
+from tfselfsup.config import (
+    AgentExperiment,
+    ClassifierExperiment,
+    Experiment,
+    Reproduction,
+    Scalar,
+)
+from tfselfsup.programs.planned_runs import (
+    Planned,
+    PlannedAgent,
+    PlannedClassifier,
+    PlannedPretraining,
+    PlannedSplices,
+    described_faces,
+)
+from tfselfsup.runs import RunDirectory
+
+SPLICES = "splices"
+CACHE = "features"  # of frozen trunks, below the folder of the runs
+
+
+def plan(reproduction: Reproduction, out: Path) -> list[Planned]:
+    """Lists what is to be made.
+
+    Args:
+        reproduction: Which experiments, games, splits and seeds.
+        out: The folder of the runs' folders.
+
+    Returns:
+        Agents first, then the data of classifiers, pre-trainings and classifiers.
+
+    Raises:
+        ValueError: If there is nothing to run, if two runs would share a folder, or if an
+            experiment or the data cannot be read.
+    """
+    planned = [*_agents(reproduction, out), *_classifiers(reproduction, out)]
+    if not planned:
+        raise ValueError(
+            "expected experiments in agents.experiments or classifiers.experiments, got none; "
+            "give some, or a --preset"
+        )
+    shared = [str(folder) for folder, n in Counter(one.folder for one in planned).items() if n > 1]
+    if shared:
+        raise ValueError(f"expected a folder for each run, got several for {', '.join(shared)}")
+    return planned
+
+
+def left_out(reproduction: Reproduction) -> list[str]:
+    """Lists the experiments with digits where no digits are given."""
+    if reproduction.digits is not None:
+        return []
+    own = _checked(reproduction.classifiers.experiments, ClassifierExperiment)
+    return [name for name, experiment in own.items() if experiment.data.kind == "digits"]
+
+
+def _agents(reproduction: Reproduction, out: Path) -> Iterator[PlannedAgent]:
+    settings = reproduction.agents
+    _checked(settings.experiments, AgentExperiment)
+    for name, game, seed in itertools.product(
+        settings.experiments, settings.games or (None,), settings.seeds
+    ):
+        own = {} if game is None else {"environment.game": game}
+        options, experiment = _read(name, {**settings.overrides, **own, "seed": seed})
+        yield PlannedAgent(options, experiment, RunDirectory(out / _folder(name, game, seed)))
+
+
+def _classifiers(reproduction: Reproduction, out: Path) -> Iterator[Planned]:
+    settings = reproduction.classifiers
+    own = _checked((*settings.experiments, *settings.pretrainings), ClassifierExperiment)
+    digits = [name for name in settings.experiments if own[name].data.kind == "digits"]
+    faces = [name for name in settings.experiments if name not in digits]
+    if settings.pretrainings or faces:
+        yield from _with_faces(reproduction, faces, out)
+    if reproduction.digits is not None:
+        for name, seed in itertools.product(digits, settings.seeds):
+            given = {"data.path": reproduction.digits, "seed": seed}
+            yield _classifier(name, given, out / _folder(name, None, seed), ())
+
+
+def _with_faces(
+    reproduction: Reproduction, experiments: Sequence[str], out: Path
+) -> Iterator[Planned]:
+    """Plans the data, the pre-trainings and the classifiers."""
+    settings = reproduction.classifiers
+    data, needs = Path(reproduction.data), ()
+    if reproduction.data == SPLICES:
+        data = out / f"splices_{settings.splices}_of_{settings.splice_side}_pixels"
+        yield PlannedSplices(data, settings.splices, settings.splice_side)
+        needs = (data,)
+    elif not described_faces(data):
+        raise ValueError(
+            f"expected '{SPLICES}' or a folder that bin/prepare_faces wrote as data, got {data}; "
+            "prepare it first"
+        )
+    given = {"cache": str(out / CACHE), **settings.overrides, "data.path": str(data)}
+    for split, seed in itertools.product(settings.splits or (None,), settings.seeds):
+        own = {**given, "seed": seed} | ({} if split is None else {"data.split": split})
+        for name, probe in settings.pretrainings.items():
+            before = _classifier(name, own, out / _folder(name, split, seed), needs)
+            yield before
+            folder = out / _folder(f"{Path(probe).stem}_on_{Path(name).stem}", split, seed)
+            yield _classifier(probe, own | _trunk_of(before), folder, (*needs, before.folder))
+        for name in experiments:
+            yield _classifier(name, own, out / _folder(name, split, seed), needs)
+
+
+def _trunk_of(before: PlannedClassifier) -> dict[str, Scalar]:
+    """Returns the settings that take a trunk from its pre-training, at the same side."""
+    if before.experiment.mode != "pretrain":
+        raise ValueError(
+            f"expected pre-trainings as keys of classifiers.pretrainings, got {before.name}, a "
+            f"{before.experiment.mode}"
+        )
+    side = before.experiment.encoder.side
+    return {"encoder.weights": str(before.folder)} | (
+        {} if side is None else {"encoder.side": side}
+    )
+
+
+def _classifier(
+    name: str, given: Mapping[str, Any], folder: Path, needs: tuple[Path, ...]
+) -> PlannedClassifier:
+    options, experiment = _read(name, given)
+    kind = PlannedPretraining if experiment.mode == "pretrain" else PlannedClassifier
+    return kind(options, experiment, RunDirectory(folder), needs)
+
+
+def _read(name: str, settings: Mapping[str, Scalar]) -> tuple[tuple[str, ...], Experiment]:
+    """Makes the options of an experiment, and the experiment itself."""
+    options = ["--config", command_line.find_config(name)]
+    for key, value in settings.items():
+        options += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
+    return tuple(options), command_line.load_experiment(name, tuple(options[2:]))
+
+
+def _checked(names: Iterable[str], kind: type[Experiment]) -> dict[str, Experiment]:
+    """Reads experiments as they are, by name.
+
+    Raises:
+        ValueError: If one is not of the kind that is listed there.
+    """
+    own = {name: command_line.load_experiment(name) for name in names}
+    for name, experiment in own.items():
+        if not isinstance(experiment, kind):
+            lists = {AgentExperiment: "agents", ClassifierExperiment: "classifiers"}
+            raise ValueError(
+                f"expected {lists[kind]} in {lists[kind]}.experiments, got {name}, which is none; "
+                f"put it into {lists[type(experiment)]}.experiments"
+            )
+    return own
+
+
+def _folder(name: str, variant: str | None, seed: int) -> str:
+    """Names the folder of a run by its experiment, the game or split it was given, and the seed."""
+    return "_".join(filter(None, (Path(name).stem, variant, f"seed{seed}")))
