@@ -1,3 +1,4 @@
+import importlib.util
 import socket
 
 import pytest
@@ -37,6 +38,12 @@ def test_a_port_that_is_taken_is_one_line(model, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert f"127.0.0.1:{port}" in refused([model, "--port", port], capsys)
+
+
+def test_a_missing_extra_is_one_line(model, monkeypatch, capsys):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    port = serve.free_port("127.0.0.1")
+    assert "pip install -e '.[serving]'" in refused([model, "--port", port], capsys)
 
 
 @pytest.mark.parametrize("option", ["port", "batch_size", "replicas", "request_bytes", "instances"])

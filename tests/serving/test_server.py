@@ -1,56 +1,32 @@
 import base64
 import http.client
 import json
-import socket
 from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from tfselfsup.models.multi_head import FoldTime
+from tests.serving import exported
+from tests.serving.exported import SIDE
+from tfselfsup.config.serving import Limits
 from tfselfsup.programs import serve
-from tfselfsup.serving import agent_export, classifier_export, load, saved_models
+from tfselfsup.serving import load
 from tfselfsup.serving.load import Body
 
 pytest.importorskip("ray.serve", reason="needs the extra 'serving'")
 
-SIDE, MOST_BYTES, MOST_INSTANCES = 8, 50_000, 8
-
-
-def export_colours(folder):
-    """Exports a classifier whose features are an image's mean colour."""
-    frames = tf.keras.Input((1, SIDE, SIDE, 3), dtype=tf.uint8)
-    means = tf.keras.layers.GlobalAveragePooling2D()(FoldTime()(frames))
-    network = tf.keras.Model(frames, {"label": means[:, :2]})
-    model = classifier_export.joined(network, "label", means)
-    described = {"kind": "classifier", "labels": ["real", "fake"], "side": SIDE, "channels": 3}
-    signatures = classifier_export.signatures(model, 1.0)
-    saved_models.save(folder, signatures, model, described, (), ())
-
-
-def export_brightness(folder):
-    """Exports an agent whose Q values are the frames' mean brightness."""
-    frames = tf.keras.Input((4, SIDE, SIDE, 1), dtype=tf.uint8)
-    values = tf.reduce_mean(tf.cast(frames, tf.float32), (2, 3, 4))
-    model = agent_export.only(tf.keras.Model(frames, {"q": values}), "q")
-    signatures = agent_export.signatures(model)
-    saved_models.save(folder, signatures, model, {"kind": "agent"}, (), ())
+MOST_BYTES, MOST_INSTANCES = 50_000, 8
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
-    from tfselfsup.serving import server
-
     folder = tmp_path_factory.mktemp("models")
-    export_colours(folder / "colours" / "1")
-    export_colours(folder / "colours" / "2")
-    export_brightness(folder / "brightness" / "1")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    limits = server.Limits(4, 0.005, MOST_BYTES, MOST_INSTANCES)
+    exported.colours(folder / "colours" / "1")
+    exported.colours(folder / "colours" / "2")
+    exported.brightness(folder / "brightness" / "1")
+    limits = Limits(4, 0.005, MOST_BYTES, MOST_INSTANCES)
+    port = serve.free_port("127.0.0.1")
     with serve.running(folder, limits, 1, "127.0.0.1", port) as url:
         yield url
 
@@ -97,6 +73,32 @@ def test_a_file_and_json_have_the_same_answer(url):
     assert prediction["probability"] == pytest.approx(1 / (1 + np.e))
 
 
+BOUNDARY = "a-boundary"
+
+
+def form(*files, field="image", name='; filename="face.png"'):
+    """A body as a browser sends it, with every file under the same name."""
+    head = (
+        f'Content-Disposition: form-data; name="{field}"{name}\r\nContent-Type: image/png\r\n\r\n'
+    )
+    parts = [f"--{BOUNDARY}\r\n{head}".encode() + file + b"\r\n" for file in files]
+    return b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
+
+
+FORM = f"multipart/form-data; boundary={BOUNDARY}"
+
+
+def test_uploaded_files_are_answered_in_their_order(url):
+    colours = [(17 * number, 0, 255 - number) for number in range(MOST_INSTANCES)]
+    files = [png(colour, side=8 + number) for number, colour in enumerate(colours)]
+    status, content = post(url, form(*files), query="?outputs=features", kind=FORM)
+    found = [prediction["features"] for prediction in content["predictions"]]
+    assert status == 200
+    np.testing.assert_allclose(found, np.array(colours) / 255, atol=1e-6)
+    # One file has the answer that it has as a body of its own.
+    assert post(url, form(files[3]), kind=FORM) == post(url, files[3], kind="image/png")
+
+
 def test_outputs_can_be_chosen(url):
     _, content = post(url, png((255, 0, 51)), query="?outputs=features", kind="image/png")
     (prediction,) = content["predictions"]
@@ -124,6 +126,12 @@ def test_an_agent_is_served_beside(url):
         ({"instances": [encoded(b"no image")]}, {}, 400, "instance 0: "),
         ({"instances": 9 * ["x"]}, {}, 400, "1 to 8 instances, got 9"),
         (b" " * (MOST_BYTES + 1), {}, 413, "at most 50000 bytes"),
+        (form(b" " * MOST_BYTES), {"kind": FORM}, 413, "at most 50000 bytes"),
+        (form(png((1, 2, 3)), b"no image"), {"kind": FORM}, 400, "file 1: expected a JPEG"),
+        (form(*9 * [b"x"]), {"kind": FORM}, 400, "expected 1 to 8 files, got more"),
+        (form(png((1, 2, 3)))[:-20], {"kind": FORM}, 400, "cut off"),
+        (form(png((1, 2, 3))), {"kind": "multipart/form-data"}, 400, "a body that is not"),
+        (form(png((1, 2, 3))), {"kind": FORM, "name": "brightness"}, 415, "expected JSON"),
         (b" " * 3_000_000, {}, 413, "at most 50000 bytes"),
         (png((1, 2, 3)), {"name": "brightness", "kind": "image/png"}, 415, "expected JSON"),
         ({"instances": [[1]]}, {"name": "brightness"}, 400, "[8, 8, 4]"),

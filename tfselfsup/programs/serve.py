@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import signal
@@ -12,11 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jsonargparse.typing import NonNegativeFloat, PositiveInt
+from jsonargparse.typing import PositiveInt
 
-from tfselfsup.command_line import ExperimentParser
+from tfselfsup.command_line import ExperimentParser, built
+from tfselfsup.config.serving import Limits
 from tfselfsup.programs.startup import import_quietly, user_mistakes
 from tfselfsup.serving import layout
+
+EXTRA = ("ray", "starlette", "python_multipart")  # packages of the extra 'serving'
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -30,39 +34,41 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other machines ask")
     parser.add_argument("--port", type=PositiveInt, default=8000)
     parser.add_argument("--replicas", type=PositiveInt, default=1, help="processes that answer")
-    parser.add_argument(
-        "--batch_size", type=PositiveInt, default=32, help="most examples of one call of a model"
-    )
-    parser.add_argument(
-        "--batch_wait",
-        type=NonNegativeFloat,
-        default=0.005,
-        help="seconds that the first example of a batch waits for others",
-    )
-    parser.add_argument(
-        "--request_bytes", type=PositiveInt, default=20_000_000, help="largest body of a request"
-    )
-    parser.add_argument(
-        "--instances", type=PositiveInt, default=128, help="most examples of one request"
-    )
+    parser.add_class_arguments(Limits)
     parsed = parser.parse_args(arguments)
+    limits = built(Limits, parser, parsed)
     with user_mistakes():
         found = layout.find(Path(parsed.directory))
         for folder in found.values():
             layout.description(folder)
         _check_free(parsed.host, parsed.port)
+        require_extra()
     import_quietly("tensorflow")  # sets what Ray's processes inherit, too
-    from tfselfsup.serving import server
-
-    limits = server.Limits(
-        parsed.batch_size, parsed.batch_wait, parsed.request_bytes, parsed.instances
-    )
     with running(Path(parsed.directory), limits, parsed.replicas, parsed.host, parsed.port) as url:
         # What runs services ends them so; as with Ctrl-C, and set after Ray has set its own.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         for name in found:
             print(f"{url}/v1/models/{name}:predict", flush=True)
         signal.pause()
+
+
+def require_extra() -> None:
+    """Makes sure that what a server needs is installed.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if missing := [name for name in EXTRA if importlib.util.find_spec(name) is None]:
+        raise ValueError(
+            f"expected the extra 'serving', got no {missing[0]}; pip install -e '.[serving]'"
+        )
+
+
+def free_port(host: str) -> int:
+    """Returns a port at which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]
 
 
 def _check_free(host: str, port: int) -> None:
@@ -78,12 +84,12 @@ def _check_free(host: str, port: int) -> None:
 
 
 @contextmanager
-def running(directory: Path, limits, replicas: int, host: str, port: int) -> Iterator[str]:
+def running(directory: Path, limits: Limits, replicas: int, host: str, port: int) -> Iterator[str]:
     """Starts Ray and the server, and ends both with the block.
 
     Args:
         directory: Of the models.
-        limits: `server.Limits`.
+        limits: What is taken at a time.
         replicas: Processes that answer.
         host: Address to listen on.
         port: To listen on.
@@ -95,6 +101,8 @@ def running(directory: Path, limits, replicas: int, host: str, port: int) -> Ite
     here = str(Path(__file__).resolve().parents[2])
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # Else what answers gives way to every other process, the clients of this machine too.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it announces a change
     warnings.filterwarnings("ignore", "Pydantic v1 is deprecated")  # TF-Agents allows no other
     import ray

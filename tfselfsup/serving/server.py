@@ -1,7 +1,8 @@
 """Exported models over HTTP, on Ray Serve.
 
 - `GET /v1/models`: what is served; `GET /v1/models/NAME`: one of them.
-- `POST /v1/models/NAME:predict`: TensorFlow Serving's JSON, or an image file as the body.
+- `POST /v1/models/NAME:predict`: TensorFlow Serving's JSON, an image file as the body, or image
+  files as multipart/form-data, which are answered in their order.
 - `GET /health`: 200 as soon as every model can answer.
 
 What a client gets wrong is answered with 4xx and `{"error": reason}`. Every example is decoded
@@ -12,8 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,30 +21,14 @@ from ray import serve
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from tfselfsup.serving import layout, payloads, served_model
+from tfselfsup.config.serving import Limits
+from tfselfsup.serving import layout, payloads, served_model, uploads
 from tfselfsup.serving.payloads import Refused
 
 # A client that sends too much is listened to for as many times the limit, so that it reads why.
 _PATIENCE = 4
 # Long and seldom asked for: returned only if named.
 _ON_REQUEST = {"features"}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a server takes at a time.
-
-    Attributes:
-        batch_size: Examples that are answered in one call.
-        batch_wait: Seconds that the first of a batch waits for others.
-        request_bytes: Of a request's body.
-        instances: Of a request.
-    """
-
-    batch_size: int
-    batch_wait: float
-    request_bytes: int
-    instances: int
 
 
 class Server:
@@ -105,12 +89,8 @@ class Server:
         model = self._model(name)
         outputs = self._outputs(model, request.query_params.get("outputs"))
         body = await self._body(request)
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        # An image is recognised by what it declares to be; all else, as with TensorFlow Serving,
-        # is taken for JSON, whatever curl declares it to be.
-        is_file = kind.startswith("image/") or kind == "application/octet-stream"
-        prepare = _prepared_file if is_file else _prepared_instances
-        examples = await asyncio.to_thread(prepare, model, body, self._limits.instances)
+        kind = request.headers.get("content-type", "")
+        examples = await asyncio.to_thread(_prepared, model, body, kind, self._limits.instances)
         answers = await asyncio.gather(*map(self._batched[name], examples))
         predictions = [{key: answer[key].tolist() for key in outputs} for answer in answers]
         return {"predictions": predictions}
@@ -144,18 +124,30 @@ class Server:
         return b"".join(chunks)
 
 
-def _prepared_file(model: served_model.ServedModel, body: bytes, most: int) -> list[Any]:
-    del most
-    return [model.of_file(body)]
+def _prepared(
+    model: served_model.ServedModel, body: bytes, content_type: str, most: int
+) -> list[Any]:
+    """Reads the examples of a request.
+
+    Files are recognised by what they declare to be; all else, as with TensorFlow Serving, is taken
+    for JSON, whatever curl declares it to be.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        return [model.of_file(body)]
+    if kind == uploads.KIND:
+        return _each("file", model.of_file, uploads.files(body, content_type, most))
+    return _each("instance", model.of_instance, payloads.instances(body, most))
 
 
-def _prepared_instances(model: served_model.ServedModel, body: bytes, most: int) -> list[Any]:
+def _each(what: str, read: Callable[[Any], Any], parts: Sequence[Any]) -> list[Any]:
+    """Reads every part of a request; a reason to refuse it names the part."""
     examples = []
-    for index, instance in enumerate(payloads.instances(body, most)):
+    for index, part in enumerate(parts):
         try:
-            examples.append(model.of_instance(instance))
+            examples.append(read(part))
         except Refused as refused:
-            raise Refused(refused.status, f"instance {index}: {refused.reason}") from refused
+            raise Refused(refused.status, f"{what} {index}: {refused.reason}") from refused
     return examples
 
 
