@@ -1,10 +1,13 @@
+import importlib.util
+import re
 import types
 
 import pytest
 
+from tests.serving import exported
 from tfselfsup.benchmarks.stages import Interval
 from tfselfsup.config import RuntimeConfig
-from tfselfsup.programs import benchmark, benchmark_case
+from tfselfsup.programs import benchmark, benchmark_case, serve
 
 
 def case(base, task, speeds):
@@ -85,3 +88,48 @@ def test_a_peer_s_interpreter_that_is_not_there_is_a_user_s_mistake(capsys):
     assert ended.value.code == 2
     message = capsys.readouterr().err
     assert "no/such/python" in message and message.count("\n") == 1
+
+
+def serving(folder, capsys, *arguments):
+    benchmark.main(["serving", "--model", str(folder), *map(str, arguments)])
+    return capsys.readouterr().out
+
+
+def test_a_served_model_is_put_under_load(tmp_path, capsys):
+    pytest.importorskip("ray.serve", reason="needs the extra 'serving'")
+    exported.colours(tmp_path / "colours" / "1")
+    table, _, note = serving(tmp_path, capsys, "--requests", 60).strip().rpartition("\n\n")
+    rows = cells(table)
+    assert [row["asked"] for row in rows] == [
+        "directly, 1 at a time",
+        "directly, 32 at a time",
+        "over HTTP, 1 clients",
+        "over HTTP, 8 clients",
+        "over HTTP, 32 clients",
+    ]
+    assert [row["refused"] for row in rows] == ["0", "0", "6", "6", "6"]
+    assert {(row["lost"], row["mixed up"]) for row in rows} == {("0", "0")}
+    assert all(float(row["images/s"]) > 0 for row in rows)
+    assert all(float(row["median, ms"]) <= float(row["95th percentile, ms"]) for row in rows)
+    largest, smallest = re.findall(r"at (?:most|least) ([\d.e+-]+\d)", note)
+    assert float(largest) < float(smallest)
+
+
+@pytest.mark.parametrize("models", [(), ("a", "b")])
+def test_not_one_model_to_serve_is_one_line(tmp_path, monkeypatch, capsys, models):
+    monkeypatch.setattr(serve, "require_extra", lambda: None)
+    for name in models:
+        (tmp_path / name / "1").mkdir(parents=True)
+        (tmp_path / name / "1" / "saved_model.pb").touch()
+    with pytest.raises(SystemExit) as ended:
+        serving(tmp_path, capsys)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_without_the_extra_serving_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as ended:
+        serving(tmp_path, capsys)
+    message = capsys.readouterr().err
+    assert ended.value.code == 2 and "[serving]" in message and message.count("\n") == 1

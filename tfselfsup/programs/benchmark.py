@@ -1,8 +1,9 @@
-"""Measures speed and memory of agents, in turn with a peer, and of encoders; and failing probes."""
+"""Measures speed: of agents, in turn with a peer, of encoders and servers; and failing probes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from jsonargparse.typing import PositiveInt
 
@@ -22,6 +23,7 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 REPLAY_CAPACITIES = (10_000, 100_000, 1_000_000)  # transitions
 REPLAY_NUM_ENVS = (1, 8, 64)
 GAMES = (1, 4, 16, 32, 64)  # side by side
+CLIENTS = (1, 8, 32)  # at the same time
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -36,7 +38,8 @@ def main(arguments: list[str] | None = None) -> None:
         choices=list(_MEASURES),
         help="agents: training loops on Pong; games: plain DQN with more and more games side by "
         "side; replay: memory and speed of the replay memory; encoders: images/s of the trunks; "
-        "probes: how often a probe on --data diverges or learns nothing",
+        "probes: how often a probe on --data diverges or learns nothing; serving: an exported "
+        "classifier, --model, over HTTP and called directly, and whether answers are lost",
     )
     parser.add_argument("--config", action="config", help="YAML file with the options below")
     parser.add_argument("--num_envs", type=PositiveInt, default=32, help="games side by side")
@@ -61,6 +64,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--weights", default="imagenet", help="of the trunk of probes")
     parser.add_argument("--cache", default="runs/features", help="features, of probes")
     parser.add_argument("--seeds", type=PositiveInt, default=20, help="of probes")
+    parser.add_argument("--model", default="models", help="as for bin/serve, of serving")
+    parser.add_argument("--requests", type=PositiveInt, default=500, help="of serving, each time")
     # Found best for what is measured here; docs/performance.md.
     runtime = config.RuntimeConfig(intra_op_threads=1, inter_op_threads=3)
     parser.add_class_arguments(config.RuntimeConfig, "runtime")
@@ -110,6 +115,38 @@ def measure_probes(parsed) -> str:
     import_quietly("tensorflow_datasets")
     with user_mistakes():
         return _markdown(benchmark_vision.measure_probes(parsed))
+
+
+def measure_serving(parsed) -> str:
+    """Puts an exported classifier under load, and returns a table and how answers differ."""
+    from tfselfsup.config.serving import Limits
+    from tfselfsup.programs import serve
+    from tfselfsup.serving import layout
+
+    with user_mistakes():
+        serve.require_extra()
+        found, limits = layout.find(Path(parsed.model)), Limits()
+        if len(found) > 1:
+            raise ValueError(f"expected one model in {parsed.model}, got {', '.join(found)}")
+        ((name, folder),) = found.items()
+        import_quietly("tensorflow")
+        from tfselfsup.benchmarks.served_models import ServingLoad
+
+        load = ServingLoad(folder, parsed.requests)
+    measured = {
+        f"directly, {size} at a time": load.directly(size) for size in (1, limits.batch_size)
+    }
+    host, port = "127.0.0.1", serve.free_port("127.0.0.1")
+    with serve.running(Path(parsed.model), limits, 1, host, port) as url:
+        for clients in CLIENTS:
+            asked = load.over_http(f"{url}/v1/models/{name}:predict", clients)
+            measured[f"over HTTP, {clients} clients"] = asked
+    largest = max(one.deviation for one in measured.values())
+    return (
+        f"{_markdown([one.row(how) for how, one in measured.items()])}\n\nLogits differ from those "
+        f"of the first row by at most {largest:.1e}, and those of any two images by at least "
+        f"{load.apart():.1e}."
+    )
 
 
 def measure_games(parsed) -> str:
@@ -251,4 +288,5 @@ _MEASURES: dict[str, Callable] = {
     "replay": measure_replay,
     "encoders": measure_encoders,
     "probes": measure_probes,
+    "serving": measure_serving,
 }
