@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 # Of extras that the tests do without.
-OPTIONAL = {"ray", "starlette", "tf_keras_vis"}
+OPTIONAL = {"tf_keras_vis"}
 
 names = set()
 for path in Path("tfselfsup").rglob("*.py"):
