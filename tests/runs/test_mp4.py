@@ -33,3 +33,10 @@ def test_a_missing_folder_is_named(tmp_path):
         mp4(tmp_path / "gone/a.mp4", 1, (8, 8)),
     ):
         pass
+
+
+def test_an_odd_side_loses_its_last_pixels(tmp_path):
+    with mp4(tmp_path / "film.mp4", 10, (49, 33)) as append:
+        append(np.zeros((33, 49, 3), np.uint8))
+    _, picture = cv2.VideoCapture(str(tmp_path / "film.mp4")).read()
+    assert picture.shape == (32, 48, 3)
