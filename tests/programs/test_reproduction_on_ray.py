@@ -77,6 +77,7 @@ def test_stopping_lets_runs_save(workers, calls, tmp_path):
         assert (tmp_path / f"{name}_saved").read_text() == "saved"
 
 
+@pytest.mark.slow  # Ray asks for a minute and more
 def test_a_cluster_that_is_not_there_is_a_user_s_mistake():
     with pytest.raises(ValueError, match="ray start"):
         RayWorkers("127.0.0.1:1", slots=2, threads=1)

@@ -61,9 +61,11 @@ class RayWorkers(Workers):
             )
         except Exception as error:  # Ray raises nothing more special
             ray.shutdown()
+            remedy = {LOCAL: "try again when this machine is less busy"}.get(
+                address, f"start a cluster with ray start --head, or give --ray {LOCAL}"
+            )
             raise ValueError(
-                f"expected Ray at {address}, got: {' '.join(str(error).split())}; start a cluster "
-                f"with ray start --head, or give --ray {LOCAL}"
+                f"expected Ray at {address}, got: {' '.join(str(error).split())}; {remedy}"
             ) from error
         largest = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes())
         processors = min(threads, largest)
