@@ -87,9 +87,9 @@ def tables(text):
     return found
 
 
-@pytest.mark.parametrize("kind", ["faces", "digits"])
+@pytest.mark.parametrize("kind", ["faces", "digits", "of_a_package"])
 def test_no_placeholder_is_left_and_every_section_is_there(kind):
-    split = "hard" if kind == "faces" else "official"
+    split = "official" if kind == "digits" else "hard"
     text = card(data=ImageDataConfig(kind=kind, split=split))
     assert "$" not in text and "None" not in text
     sections = re.findall("^## (.*)", text, flags=re.M)

@@ -40,7 +40,7 @@ def by_batch(
 def of_classes(
     network: tf.keras.Model, output: str, copies: int
 ) -> Callable[[np.ndarray, np.ndarray | int], np.ndarray]:
-    """Makes what computes SmoothGrad maps of what speaks for a class.
+    """Makes what computes SmoothGrad maps of where a class's score is sensitive.
 
     Args:
         network: From frames, uint8 [B, 1, H, W, C], to a dict of outputs. Whatever weights it has

@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--attribution",
         action="store_true",
-        help="in them, also draw over every face what speaks for its being forged (SmoothGrad)",
+        help="in them, also draw over every face where its score is sensitive (SmoothGrad)",
     )
     parser.add_class_arguments(VideoScoring)
     parsed = parser.parse_args(arguments)
@@ -103,7 +103,7 @@ def score(
             annotated/.
         settings: How to do it.
         annotate: Whether to write the videos with boxes and scores.
-        attribution: Whether to draw into these what speaks for a face's being forged.
+        attribution: Whether to draw into these where a face's score is sensitive.
 
     Returns:
         The videos, in the order in which they were given.

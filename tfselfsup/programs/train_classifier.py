@@ -217,7 +217,7 @@ def _misclassified(
 
 
 def _explaining(network: tf.keras.Model) -> Explain:
-    """Makes what draws images beside SmoothGrad maps of what speaks for a class in them."""
+    """Makes what draws images beside SmoothGrad maps of where a class's score is sensitive."""
     import numpy as np
 
     from tfselfsup.attribution import overlays, position_maps

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 import imageio_ffmpeg
 import numpy as np
 
@@ -42,7 +43,11 @@ def mp4(path: str | Path, rate: float, size: tuple[int, int]) -> Iterator[Callab
     )
     writer.send(None)
 
+    pictures = 0
+
     def append(picture: np.ndarray) -> None:
+        nonlocal pictures
+        pictures += 1
         try:
             writer.send(np.ascontiguousarray(picture[:height, :width]))
         except OSError as error:
@@ -51,6 +56,9 @@ def mp4(path: str | Path, rate: float, size: tuple[int, int]) -> Iterator[Callab
     try:
         yield append
         writer.close()
+        # The writer passes over what goes wrong with the last pictures.
+        if cv2.VideoCapture(str(partial)).get(cv2.CAP_PROP_FRAME_COUNT) != pictures:
+            raise OSError(f"expected a video of {pictures} pictures, cannot write all of {path}")
         os.replace(partial, path)
     finally:
         writer.close()

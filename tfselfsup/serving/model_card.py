@@ -99,8 +99,11 @@ def of_agent(
 
 
 def _filled(template: str, **values: str) -> str:
-    text = resources.files(__package__).joinpath("templates", f"{template}.md").read_text()
-    return Template(text).substitute(values)
+    templates = resources.files(__package__).joinpath("templates")
+    text = templates.joinpath(f"{template}.md")
+    # Images of a kind that a package added have no text of their own.
+    text = text if text.is_file() else templates.joinpath("images.md")
+    return Template(text.read_text()).substitute(values)
 
 
 def _listed(values: Mapping[str, Any]) -> str:

@@ -70,8 +70,8 @@ def predictions(
         index_rows: N rows of the index.
 
     Returns:
-        N rows: `source` and `video`, hashes of their names, which are the same in every table but
-        do not tell the names; `label` and `predicted`, classes; and, of two classes, `probability`
+        N rows: `source` and `video`, hashes of their names, which are the same in every table and
+        do not spell the names out (who knows them all can find them again); `label` and `predicted`, classes; and, of two classes, `probability`
         of the second.
 
     Raises:
@@ -89,7 +89,7 @@ def predictions(
         }
     )
     if logits.shape[1] == 2:
-        table["probability"] = calibration.apply(logits, temperature)[:, 1].round(6)
+        table["probability"] = calibration.apply(logits, temperature)[:, 1].round(9)
     return table
 
 

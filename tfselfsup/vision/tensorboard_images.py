@@ -55,7 +55,7 @@ class MisclassifiedImages:
             batches: With `image` uint8 [B, H, W, C], `label` int64 [B] and what else `answer`
                 needs. All are asked about at every call: a few hundred images are enough.
             label_names: What the K labels stand for.
-            explain: Draws what speaks for the wrong class; None for no such pictures.
+            explain: Draws where the wrong class's score is sensitive; None for no such pictures.
         """
         self._answer = answer
         self._batches = batches
