@@ -71,8 +71,8 @@ def predictions(
 
     Returns:
         N rows: `source` and `video`, hashes of their names, which are the same in every table and
-        do not spell the names out (who knows them all can find them again); `label` and `predicted`, classes; and, of two classes, `probability`
-        of the second.
+        do not spell the names out (who knows them all can find them again); `label` and
+        `predicted`, classes; and, of two classes, `probability` of the second.
 
     Raises:
         ValueError: As `evaluate`.
