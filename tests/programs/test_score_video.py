@@ -134,7 +134,7 @@ def test_every_video_has_a_row_and_only_faces_have_scores(model, tmp_path, capsy
     assert "weights random" in printed and "unreadable" in printed
 
 
-def test_what_speaks_for_a_forged_face_is_drawn_over_it(model, tmp_path):
+def test_where_the_score_is_sensitive_is_drawn_over_the_face(model, tmp_path):
     path = write_video(tmp_path / "face.mp4")
     plain, drawn = tmp_path / "plain", tmp_path / "drawn"
     run(path, "--model", model.path, "--out", plain, "--video", *FEW)
@@ -147,11 +147,11 @@ def test_what_speaks_for_a_forged_face_is_drawn_over_it(model, tmp_path):
         for out in (plain, drawn)
     )
     difference = np.abs(after - before).mean(-1)
-    edge = 8  # pixels around the box that an encoder of videos may change too
+    edge = 16  # pixels around the box that an encoder of videos, which goes by blocks, changes too
     inside = difference[y + edge : y + side - edge, x + edge : x + side - edge]
     assert inside.mean() > 20
     difference[max(y - edge, 0) : y + side + edge, max(x - edge, 0) : x + side + edge] = 0
-    assert difference.mean() < 1
+    assert difference.mean() < 2
     # Where the map is dark the face is grey.
     colours = after[y + edge : y + side - edge, x + edge : x + side - edge]
     assert np.ptp(colours, axis=-1).min() < 10
