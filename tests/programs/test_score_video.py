@@ -152,9 +152,9 @@ def test_where_the_score_is_sensitive_is_drawn_over_the_face(model, tmp_path):
     assert inside.mean() > 20
     difference[max(y - edge, 0) : y + side + edge, max(x - edge, 0) : x + side + edge] = 0
     assert difference.mean() < 2
-    # Where the map is dark the face is grey.
+    # Where the map is dark the face is grey, nearly: colours are stored for blocks of pixels.
     colours = after[y + edge : y + side - edge, x + edge : x + side - edge]
-    assert np.ptp(colours, axis=-1).min() < 10
+    assert np.ptp(colours, axis=-1).min() < 25
 
 
 def test_an_attribution_needs_a_video_and_a_network(train, model, tmp_path, capsys):
