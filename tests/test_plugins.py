@@ -23,13 +23,13 @@ def install(tmp_path, monkeypatch):
     """Puts a package with entry points, as pip would write it, where Python finds it."""
     monkeypatch.syspath_prepend(tmp_path)
 
-    def install(group, entries, **modules):
-        (tmp_path / "their_parts").mkdir()
+    def install(group, entries, package="their-parts", **modules):
+        (tmp_path / "their_parts").mkdir(exist_ok=True)
         for name, source in {"__init__": "", **modules}.items():
             (tmp_path / "their_parts" / f"{name}.py").write_text(source)
-        folder = tmp_path / "their_parts-1.0.dist-info"
+        folder = tmp_path / f"{package.replace('-', '_')}-1.0.dist-info"
         folder.mkdir()
-        (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: their-parts\nVersion: 1.0\n")
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
         lines = [f"{name} = {value}" for name, value in entries.items()]
         points = "\n".join([f"[tfselfsup.{group}]", *lines, ""])
         (folder / "entry_points.txt").write_text(points)
@@ -68,6 +68,17 @@ def test_a_name_that_is_taken_is_refused(install):
     for call in (tasks.names, lambda: tasks.get("rotation")):
         message = refused(call)
         assert "'rotation'" in message and "their-parts" in message and "tfselfsup.tasks" in message
+
+
+def test_a_name_that_two_packages_add_is_refused(install):
+    install("tasks", {"turned": "their_parts.turned", "own": "their_parts.turned"}, turned=TASK)
+    install("tasks", {"turned": "their_parts.turned"}, "other-parts")
+    for call in (tasks.names, lambda: tasks.get("turned"), lambda: tasks.get("own")):
+        message = refused(call)
+        for word in ("'turned'", "their-parts", "other-parts", "tfselfsup.tasks"):
+            assert word in message
+    # What a run records has both.
+    assert {"their-parts", "other-parts"} <= set(plugins.packages())
 
 
 def test_a_task_of_a_package_is_found_by_its_name(install):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import itertools
 from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
@@ -26,7 +27,7 @@ def names(group: str, own: Collection[str]) -> list[str]:
         own: Names of those that are here.
 
     Raises:
-        ValueError: If a package adds a name that is here.
+        ValueError: If a package adds a name that is here, or two add the same one.
     """
     found = _added(group)
     taken = sorted(set(own) & set(found))
@@ -92,15 +93,25 @@ def find(
 
 def packages() -> dict[str, str]:
     """Lists the installed packages that add something, and their versions."""
-    points = [point for group in GROUPS for point in _added(group).values()]
+    points = [point for group in GROUPS for point in _points(group)]
     return {point.dist.name: point.dist.version for point in points if point.dist}
 
 
 @functools.cache
 def _added(group: str) -> dict[str, importlib.metadata.EntryPoint]:
     # The metadata of every package are read, which takes long enough to do it once only.
-    found = importlib.metadata.entry_points(group=f"tfselfsup.{group}")
-    return {point.name: point for point in sorted(found, key=lambda point: point.name)}
+    points = sorted(_points(group), key=lambda point: point.name)
+    for one, other in itertools.pairwise(points):
+        if one.name == other.name:
+            raise ValueError(
+                f"expected each name once in tfselfsup.{group}, got '{one.name}' of both "
+                f"{_package(one)} and {_package(other)}; rename it in one, or uninstall one"
+            )
+    return {point.name: point for point in points}
+
+
+def _points(group: str) -> importlib.metadata.EntryPoints:
+    return importlib.metadata.entry_points(group=f"tfselfsup.{group}")
 
 
 def _package(point: importlib.metadata.EntryPoint) -> str:

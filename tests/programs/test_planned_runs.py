@@ -14,10 +14,10 @@ ROTATION = "forged_faces/squeezenet_rotation"
 
 @pytest.fixture
 def all_kinds(tmp_path):
-    """One of each: an agent, splices, a pre-training, a probe on it, a probe and a network."""
+    """One of each: an agent, splices, a pre-training, probes on it and on its own, a network."""
     agents = AgentRuns(("atari/fast_dqn",))
     classifiers = ClassifierRuns((PROBE, NETWORK), {ROTATION: PROBE})
-    names = ("agent", "splices", "pretraining", "on_pretraining", "probe", "network")
+    names = ("agent", "splices", "pretraining", "on_pretraining", "probe", "network", "control")
     return dict(zip(names, plan(Reproduction(agents, classifiers), tmp_path), strict=True))
 
 

@@ -60,6 +60,21 @@ def test_a_program_that_a_signal_ends_says_which(calls):
     assert outcome == Outcome(-signal.SIGKILL, "ended by SIGKILL")
 
 
+def test_a_log_that_cannot_be_written_is_the_failure_of_one_run(calls, tmp_path):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.log").mkdir()
+    workers = LocalWorkers(1)
+    for name in ("a", "b"):
+        workers.start(name, calls(("touch=" + name,), name=name))
+    found = {}
+    while len(found) < 2:
+        found |= workers.ended(10)
+    workers.stop()
+    assert found["b"] == Outcome(0, "") and (tmp_path / "b").exists()
+    assert found["a"].status == 1 and "a.log" in found["a"].reason
+    assert not (tmp_path / "a").exists()
+
+
 def test_workers_run_several_at_once_and_in_turn(calls):
     workers = LocalWorkers(2)
     for name in ("a", "b"):

@@ -116,7 +116,7 @@ def test_options_replace_the_presets(given, capsys, workers):
     options = ("--agents.overrides.total_steps", "100", "--out", "out", "--dry_run")
     assert run_here(*given, *options) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2] == "3/14 out/fast_dqn_seed1: 100 agent steps, to do, time unknown"
+    assert lines[2] == "3/15 out/fast_dqn_seed1: 100 agent steps, to do, time unknown"
 
 
 def test_one_override_more_keeps_the_presets_others(workers, reported):
@@ -128,7 +128,7 @@ def test_one_override_more_keeps_the_presets_others(workers, reported):
 
 def test_a_preset_runs_below_runs(workers, capsys):
     assert run_here("--preset", "smoke", "--dry_run") == 0
-    assert "1/10 runs/smoke/fast_random_seed0: " in capsys.readouterr().out
+    assert "1/11 runs/smoke/fast_random_seed0: " in capsys.readouterr().out
 
 
 def test_a_dry_run_runs_and_writes_nothing(workers, tmp_path):
@@ -196,9 +196,12 @@ def test_both_halves_of_the_study_are_made_in_order(workers, reported):
         ("train_classifier", probe),
         ("evaluate_classifier", probe),
     ]
-    assert len(workers.runs) == 2 + 1 + 1 + 4 * 2
+    # On random weights at the side of the pre-training, or the report could not compare the probe.
+    control = "squeezenet_random_on_random_64_hard_seed0"
+    assert workers.runs[-1] == ("evaluate_classifier", control)
+    assert len(workers.runs) == 2 + 1 + 1 + 5 * 2
     # Data and pre-trainings have no score.
-    assert len(reported[0]) == 5 and pretraining not in reported[0]
+    assert len(reported[0]) == 6 and pretraining not in reported[0]
     workers.commands.clear()
     assert run_here(*given) == 0
     assert workers.commands == []
@@ -305,6 +308,28 @@ def test_status_1_also_if_every_run_fails(workers, capsys):
     assert run_here(*TWO) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.endswith("error: these runs failed: out/fast_random_seed0, out/fast_dqn_seed0")
+
+
+def test_failed_runs_are_listed_if_the_report_fails_too(workers, monkeypatch, capsys):
+    def write_report(run_dirs, out):
+        raise ValueError("no report")
+
+    monkeypatch.setattr(reproduce, "write_report", write_report)
+    workers.statuses["train_agent", "fast_dqn_seed0"] = 1
+    assert run_here(*TWO) == 2
+    failed, report = capsys.readouterr().err.splitlines()
+    assert failed == "failed: out/fast_dqn_seed0: train_agent: error: no luck"
+    assert report.endswith("error: no report")
+
+
+@pytest.mark.parametrize("when", ["__call__", "close"])
+def test_nothing_runs_on_where_nobody_reads_what_is_printed(when, workers, monkeypatch, capsys):
+    def closed(*arguments):
+        raise BrokenPipeError("closed")
+
+    monkeypatch.setattr(reproduce.Progress, when, closed)
+    assert run_here(*TWO) == 2
+    assert workers.is_stopped and "closed" in one_line_of_error(capsys)
 
 
 def test_ctrl_c_stops_the_reproduction(workers, reported, capsys):
@@ -419,7 +444,7 @@ def test_the_smoke_preset_makes_both_halves_of_the_study(tmp_path):
     for path in (tmp_path / "runs" / "smoke").glob("*/evaluation.json"):
         evaluation = json.loads(path.read_text())
         scores[path.parent.name] = evaluation.get("mean", evaluation.get("accuracy"))
-    assert len(scores) == 8
+    assert len(scores) == 9
     for agent in ("random", "dqn", "rotation", "sequence"):
         assert -21 <= scores.pop(f"fast_{agent}_seed0") <= -15
     assert all(0.2 <= accuracy <= 1 for accuracy in scores.values())

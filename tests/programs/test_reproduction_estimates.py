@@ -1,7 +1,14 @@
 import pytest
 
 from tests.programs import fake_workers
-from tfselfsup.config import AgentRuns, ClassifierRuns, Reproduction, RuntimeConfig
+from tfselfsup.config import (
+    AgentRuns,
+    ClassifierExperiment,
+    ClassifierRuns,
+    ImageDataConfig,
+    Reproduction,
+    RuntimeConfig,
+)
 from tfselfsup.programs import reproduction_estimates as estimates
 from tfselfsup.programs import reproduction_speeds as speeds
 from tfselfsup.programs.reproduction_plan import plan
@@ -140,6 +147,26 @@ def test_the_images_of_a_data_set_are_counted(measured, tmp_path):
     reproduction = Reproduction(classifiers=ClassifierRuns((PROBE,)), data=str(tmp_path / "faces"))
     (seconds,) = estimate(plan(reproduction, tmp_path))
     assert seconds == pytest.approx(2 * 4 + 15 + 1400 / 1000 + 2000 / 20)
+
+
+@pytest.mark.parametrize(("kind", "channels"), [("faces", 3), ("digits", 1), ("theirs", 5)])
+def test_images_that_are_made_up_have_the_channels_of_their_kind(kind, channels, monkeypatch):
+    from tfselfsup.programs import classifier_encoders, classifier_parts
+
+    class Theirs(classifier_parts.DigitData):
+        channels = 5
+
+    class Seen(Exception):
+        pass
+
+    def make_encoder(experiment, data):
+        assert data.channels == channels
+        raise Seen
+
+    monkeypatch.setitem(classifier_parts.DATA, "theirs", Theirs)
+    monkeypatch.setattr(classifier_encoders, "make_encoder", make_encoder)
+    with pytest.raises(Seen):
+        speeds.measure_classifier(ClassifierExperiment(data=ImageDataConfig(kind=kind)))
 
 
 @pytest.mark.slow

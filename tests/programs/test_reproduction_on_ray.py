@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from tests.programs import made_up_program
 from tests.programs.made_up_program import appeared, is_alive
 from tfselfsup.programs import reproduce, reproduction_estimates
 from tfselfsup.programs.program_processes import Calls, Outcome
-from tfselfsup.programs.reproduction_on_ray import RayWorkers
+from tfselfsup.programs.reproduction_on_ray import RayWorkers, reserved_processors
 from tfselfsup.runs import RunDirectory
 
 pytest.importorskip("ray", reason="needs the extra 'distributed'")
@@ -20,6 +22,27 @@ def workers():
     workers = RayWorkers("local", slots=2, threads=1)
     yield workers
     workers.stop()
+
+
+@pytest.mark.parametrize(
+    ("threads", "processors", "reserved"),
+    [(2, [4], 2), (8, [4, 6], 6), (3, [0], 1), (3, [None], 1), (3, [], 1), (2, [0, 1], 1)],
+)
+def test_a_run_gets_no_more_processors_than_a_machine_has(threads, processors, reserved):
+    nodes = [{"Resources": {} if own is None else {"CPU": float(own)}} for own in processors]
+    assert reserved_processors(threads, nodes) == reserved
+
+
+def test_local_means_here_whatever_cluster_is_named(monkeypatch):
+    import ray
+
+    # There Ray would be looked for if it were asked for no place.
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    workers = RayWorkers("local", slots=1, threads=1)
+    try:
+        assert ray.cluster_resources()["CPU"] == 1 and workers.slots == 1
+    finally:
+        workers.stop()
 
 
 @pytest.fixture
@@ -81,6 +104,46 @@ def test_stopping_lets_runs_save(workers, calls, tmp_path):
 def test_a_cluster_that_is_not_there_is_a_user_s_mistake():
     with pytest.raises(ValueError, match="ray start"):
         RayWorkers("127.0.0.1:1", slots=2, threads=1)
+
+
+OUT_OF_MEMORY = """
+import sys
+from pathlib import Path
+from tfselfsup.programs import reproduction_on_ray as on_ray
+from tfselfsup.programs.program_processes import Calls
+on_ray.RETRIES = 1
+workers = on_ray.RayWorkers("local", slots=1, threads=1)
+calls = Calls((("act", "work=saved"),), Path("run.log"), Path(), {"PYTHONPATH": sys.argv[1]})
+workers.start("run", calls)
+found = {}
+while not found:
+    found = workers.ended(10)
+workers.stop()
+print(found["run"].status, found["run"].reason)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_the_memory_does_not_suffice_for_is_not_repeated_without_end(tmp_path):
+    made_up_program.environment(tmp_path / "package")
+    # Ray reads these once in a process; no worker is small enough for such a machine.
+    own = {
+        "RAY_memory_usage_threshold": "0.01",
+        "RAY_memory_monitor_refresh_ms": "100",
+        "RAY_task_oom_retry_delay_base_ms": "100",
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+    }
+    command = [sys.executable, "-c", OUT_OF_MEMORY, str(tmp_path / "package")]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=os.environ | own,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert done.stdout.startswith("1 ") and "memory" in done.stdout
 
 
 def _programs_at_work(folder):

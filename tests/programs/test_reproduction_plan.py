@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,7 @@ def test_classifiers_have_every_split_and_seed_and_need_the_splices():
 
 def test_a_pretraining_comes_before_what_takes_its_trunk():
     planned = plan(of_classifiers(pretrainings={ROTATION: PROBE}, splits=("hard",)), OUT)
-    data, before, probe = planned
+    data, before, probe, _ = planned
     assert isinstance(before, PlannedPretraining) and before.experiment.mode == "pretrain"
     assert before.name == "squeezenet_rotation_hard_seed0"
     assert probe.name == "squeezenet_random_on_squeezenet_rotation_hard_seed0"
@@ -118,11 +119,84 @@ def test_a_pretraining_comes_before_what_takes_its_trunk():
     assert not before.is_scored and probe.is_scored
 
 
+def test_beside_what_takes_a_trunk_stands_the_same_on_random_weights():
+    settings = {"pretrainings": {ROTATION: PROBE}, "splits": ("hard",)}
+    overrides = {"encoder.weights": "imagenet"}  # of the pre-training
+    *_, probe, control = plan(of_classifiers(**settings, overrides=overrides), OUT)
+    assert control.name == "squeezenet_random_on_random_128_hard_seed0"
+    assert control.experiment.encoder.weights == "random" and not control.needs[1:]
+    # A pair that differs in more is not compared by the report.
+    same = dataclasses.replace(control.experiment.encoder, weights=probe.experiment.encoder.weights)
+    assert dataclasses.replace(control.experiment, encoder=same) == probe.experiment
+
+
+def test_a_comparison_is_planned_once():
+    others = {ROTATION: PROBE, "forged_faces/squeezenet_jigsaw": PROBE}
+    planned = plan(of_classifiers(pretrainings=others, splits=("hard",)), OUT)
+    assert [name for name in names(planned) if "_on_random" in name] == [
+        "squeezenet_random_on_random_128_hard_seed0"
+    ]
+    # Here it is an experiment of its own.
+    sides = {"encoder.side": 64}
+    planned = plan(of_classifiers(PROBE, pretrainings=others, overrides=sides), OUT)
+    assert names(planned)[-1] == "squeezenet_random_seed0" and len(planned) == 1 + 2 * 2 + 1
+
+
 def test_faces_that_are_prepared_are_not_made(tmp_path):
     write_description(tmp_path / "faces", 10)
     (one,) = plan(of_classifiers(PROBE, data=str(tmp_path / "faces")), OUT)
     assert one.experiment.data.path == str(tmp_path / "faces") and one.needs == ()
     assert one.experiment.data.split == "hard"  # the experiment's own
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Files of a probe and a pre-training on a kind of data that a package adds."""
+    data = "data: {kind: pictures, path: mine/pictures, split: random}\n"
+    (tmp_path / "probe.yaml").write_text(data)
+    tasks = "training: {tasks: [{name: rotation}]}\n"
+    encoder = "encoder: {side: 32}\n"
+    (tmp_path / "before.yaml").write_text(f"{data}mode: pretrain\n{encoder}{tasks}")
+    return str(tmp_path / "probe.yaml"), str(tmp_path / "before.yaml")
+
+
+def test_data_of_a_package_stay_what_they_are(pictures):
+    probe, before = pictures
+    given = of_classifiers(
+        *(probe, PROBE),
+        pretrainings={before: probe},
+        splits=("hard",),
+        seeds=(1,),
+        overrides={"encoder.side": 48},
+    )
+    data, face, *planned = plan(given, OUT)
+    assert (face.name, face.experiment.data.path) == (
+        "squeezenet_random_hard_seed1",
+        str(data.folder),
+    )
+    assert names(planned) == [
+        "before_seed1",
+        "probe_on_before_seed1",
+        "probe_on_random_32_seed1",
+        "probe_seed1",
+    ]
+    for one in planned:
+        settings = one.experiment.data
+        assert (settings.kind, settings.path, settings.split) == (
+            "pictures",
+            "mine/pictures",
+            "random",
+        )
+        assert data.folder not in one.needs
+    assert planned[1].needs == (planned[0].folder,)
+    # Without faces no faces are made.
+    assert names(plan(of_classifiers(probe), OUT)) == ["probe_seed0"]
+
+
+def test_a_trunk_is_not_taken_from_data_of_another_kind(pictures):
+    given = of_classifiers(pretrainings={ROTATION: pictures[0]})
+    with pytest.raises(ValueError, match=r"got faces of .* and pictures of"):
+        plan(given, OUT)
 
 
 def test_digits_are_left_out_where_there_are_none():
@@ -179,6 +253,16 @@ def test_the_smoke_preset_is_both_halves_of_the_study_and_downloads_nothing():
     assert {one.experiment.encoder.weights for one in classifiers} - folders == {"random"}
     tasks = [one.experiment.training.tasks for one in classifiers]
     assert config.TaskConfig("rotation") in [task for some in tasks for task in some]
+
+
+def test_the_quick_preset_has_every_task():
+    planned = plan(preset("quick"), OUT)
+    agents = [one for one in planned if hasattr(one, "total_steps")]
+    tasks = [task.name for one in agents for task in one.experiment.agent.tasks]
+    assert tasks == ["rotation", "frame_order", "jigsaw", "arrow_of_time"]
+    networks = [one for one in planned[len(agents) + 1 :] if one.experiment.mode == "fine_tune"]
+    tasks = [[task.name for task in one.experiment.training.tasks] for one in networks]
+    assert tasks == [[], ["rotation"], ["jigsaw"], ["colorization"]] * 2
 
 
 def test_the_paper_preset_is_the_study_with_what_it_left_out(tmp_path):

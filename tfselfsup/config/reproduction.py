@@ -35,7 +35,7 @@ class ClassifierRuns:
     Attributes:
         experiments: Names such as ``forged_faces/mobilenet_imagenet``, or YAML files.
         pretrainings: Experiments of pre-trainings, each with the experiment that then takes its
-            trunk, at the side it was trained with.
+            trunk, at the side it was trained with; and, for comparison, random weights.
         splits: Splits of the faces instead of each experiment's own.
         seeds: Seeds of each experiment.
         overrides: Dotted settings that replace those of every experiment with faces.
@@ -60,6 +60,7 @@ class Reproduction:
         agents: Which agents.
         classifiers: Which classifiers.
         data: Faces: a folder that `bin/prepare_faces` wrote, or ``splices``, which are made.
+            Experiments whose data.kind a package adds keep their own data.
         digits: USPS as HDF5. Experiments with digits are left out where it is not given.
     """
 

@@ -57,7 +57,17 @@ def run_programs(calls: Calls, stop: threading.Event) -> Outcome:
     Args:
         calls: What to run.
         stop: Once it is set, the program is told to save its run and to end.
+
+    Returns:
+        How it ended; a log that cannot be written is a failure of this run, and of no other.
     """
+    try:
+        return _run_programs(calls, stop)
+    except OSError as error:
+        return Outcome(1, str(error))
+
+
+def _run_programs(calls: Calls, stop: threading.Event) -> Outcome:
     calls.log.parent.mkdir(parents=True, exist_ok=True)
     for command in calls.commands:
         if stop.is_set():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from jsonargparse.typing import PositiveInt
@@ -38,7 +38,9 @@ def main(arguments: list[str] | None = None) -> None:
         path.stem for path in (command_line.named_configs() / "reproduce").glob("*.yaml")
     )
     parser.add_argument(
-        "--preset", choices=presets, help="a named --config reproduce/PRESET; give it first"
+        "--preset",
+        choices=presets,
+        help="a named --config reproduce/PRESET, which the other options override",
     )
     parser.add_class_arguments(Reproduction)
     parser.add_argument("--out", help="folder of the runs and the report; default: runs/PRESET")
@@ -139,17 +141,32 @@ def reproduce(
         {one.folder: expected[one.folder] for one in planned if not one.is_done()}, out / LOGS
     )
     try:
+        _carried_out(planned, workers, calls, progress)
+    except KeyboardInterrupt:
+        fail("interrupted; the same command goes on from there", status=INTERRUPTED)
+    try:
+        _report(planned, out)
+    finally:
+        _list_failures(progress)
+    if progress.failures:
+        listed = ", ".join(str(ended.one.folder) for ended in progress.failures)
+        fail(f"these runs failed: {listed}", status=1)
+
+
+def _carried_out(
+    planned: Sequence[Planned],
+    workers: Workers,
+    calls: Callable[[Planned], Calls],
+    progress: Progress,
+) -> None:
+    """Makes what is not done; whatever happens, nothing runs on afterwards."""
+    with ExitStack() as at_the_end:
+        # The process waits for its workers before it ends, so that it would never do so.
+        at_the_end.callback(workers.stop)
+        at_the_end.callback(progress.close)
         with _terminated_as_by_ctrl_c():
             for event in carry_out(planned, workers, calls):
                 progress(event)
-    except KeyboardInterrupt:
-        progress.close()
-        workers.stop()
-        fail("interrupted; the same command goes on from there", status=INTERRUPTED)
-    progress.close()
-    workers.stop()
-    _report(planned, out)
-    _fail_with(progress)
 
 
 @contextmanager
@@ -176,12 +193,8 @@ def _report(planned: Sequence[Planned], out: Path) -> None:
     print(write_report(scored, out), end="")
 
 
-def _fail_with(progress: Progress) -> None:
-    """Ends with status 1 if something is not done, and says why."""
-    if not progress.failures:
-        return
+def _list_failures(progress: Progress) -> None:
+    """Says what is not done, and why."""
     for ended in progress.failures:
         what = "skipped" if ended.is_skipped else "failed"
         print(f"{what}: {ended.one.folder}: {ended.failure}", file=sys.stderr)
-    listed = ", ".join(str(ended.one.folder) for ended in progress.failures)
-    fail(f"these runs failed: {listed}", status=1)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tfselfsup.programs.program_processes import (
     INTERRUPTED,
@@ -20,8 +22,8 @@ from tfselfsup.programs.program_processes import (
     run_programs,
 )
 
-LOCAL = "local"
-RETRIES = 5  # of a run whose worker, or machine, died
+LOCAL = "local"  # as Ray calls it, too
+RETRIES = 5  # of a run whose worker, or machine, died, or whose memory did not suffice
 
 
 class RayWorkers(Workers):
@@ -46,13 +48,17 @@ class RayWorkers(Workers):
         os.environ.setdefault(
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
         )  # else it announces a change
+        # Ray repeats without end what the memory does not suffice for, and reads this only once.
+        os.environ.setdefault("RAY_task_oom_retries", str(RETRIES))
         import ray
 
         self._ray = ray
-        where = {"num_cpus": slots * threads} if address == LOCAL else {"address": address}
+        processors = {"num_cpus": slots * threads} if address == LOCAL else {}
         try:
             ray.init(
-                **where,
+                # Without it Ray would take a cluster that is running here, or in RAY_ADDRESS.
+                address=address,
+                **processors,
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level="ERROR",
@@ -67,10 +73,9 @@ class RayWorkers(Workers):
             raise ValueError(
                 f"expected Ray at {address}, got: {' '.join(str(error).split())}; {remedy}"
             ) from error
-        largest = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes())
-        processors = min(threads, largest)
-        self.slots = max(1, int(ray.cluster_resources().get("CPU", 1)) // processors)
-        self._run = ray.remote(num_cpus=processors, max_retries=RETRIES)(_run_programs)
+        reserved = reserved_processors(threads, ray.nodes())
+        self.slots = max(1, int(ray.cluster_resources().get("CPU", 0)) // reserved)
+        self._run = ray.remote(num_cpus=reserved, max_retries=RETRIES)(_run_programs)
         self._names: dict = {}
 
     def start(self, name: str, calls: Calls) -> None:
@@ -102,6 +107,17 @@ class RayWorkers(Workers):
             self._ray.wait(tasks, num_returns=len(tasks))
         self._names.clear()
         self._ray.shutdown()
+
+
+def reserved_processors(threads: int, nodes: Sequence[Mapping[str, Any]]) -> int:
+    """Returns how many processors of one machine a run gets.
+
+    Args:
+        threads: That it could use.
+        nodes: The machines, as Ray lists them; the head of a cluster may have no processors.
+    """
+    processors = (int(node["Resources"].get("CPU", 0)) for node in nodes)
+    return min(threads, max((1, *processors)))
 
 
 def _run_programs(calls: Calls) -> Outcome:

@@ -28,6 +28,7 @@ from tfselfsup.programs.planned_runs import (
 from tfselfsup.runs import RunDirectory
 
 SPLICES = "splices"
+FACES, DIGITS = "faces", "digits"  # kinds of data, of which packages may add others
 CACHE = "features"  # of frozen trunks, below the folder of the runs
 
 
@@ -61,8 +62,8 @@ def left_out(reproduction: Reproduction) -> list[str]:
     """Lists the experiments with digits where no digits are given."""
     if reproduction.digits is not None:
         return []
-    own = _checked(reproduction.classifiers.experiments, ClassifierExperiment)
-    return [name for name, experiment in own.items() if experiment.data.kind == "digits"]
+    own = _own_classifiers(reproduction)
+    return [name for name, experiment in own.items() if experiment.data.kind == DIGITS]
 
 
 def _agents(reproduction: Reproduction, out: Path) -> Iterator[PlannedAgent]:
@@ -77,22 +78,42 @@ def _agents(reproduction: Reproduction, out: Path) -> Iterator[PlannedAgent]:
 
 
 def _classifiers(reproduction: Reproduction, out: Path) -> Iterator[Planned]:
+    settings, own = reproduction.classifiers, _own_classifiers(reproduction)
+    names = (*settings.pretrainings, *settings.experiments)
+    with_faces = [name for name in names if own[name].data.kind == FACES]
+    if with_faces:
+        yield from _with_faces(reproduction, with_faces, out)
+    # What a package adds has data of its own, and no split of faces.
+    path = {DIGITS: {"data.path": reproduction.digits}}
+    rest = set(own) - set(with_faces) - set(left_out(reproduction))
+    for name, seed in itertools.product(filter(rest.__contains__, names), settings.seeds):
+        given = {**path.get(own[name].data.kind, {}), "seed": seed}
+        yield from _variant([name], settings.pretrainings, given, (None, seed), out, ())
+
+
+def _own_classifiers(reproduction: Reproduction) -> dict[str, ClassifierExperiment]:
+    """Reads the experiments as they are, pre-trainings first.
+
+    Raises:
+        ValueError: If one is none of a classifier, or takes a trunk from other data.
+    """
     settings = reproduction.classifiers
-    own = _checked((*settings.experiments, *settings.pretrainings), ClassifierExperiment)
-    digits = [name for name in settings.experiments if own[name].data.kind == "digits"]
-    faces = [name for name in settings.experiments if name not in digits]
-    if settings.pretrainings or faces:
-        yield from _with_faces(reproduction, faces, out)
-    if reproduction.digits is not None:
-        for name, seed in itertools.product(digits, settings.seeds):
-            given = {"data.path": reproduction.digits, "seed": seed}
-            yield _classifier(name, given, out / _folder(name, None, seed), ())
+    probes = _checked(settings.pretrainings.values(), ClassifierExperiment)
+    own = _checked((*settings.pretrainings, *settings.experiments), ClassifierExperiment)
+    for name, probe in settings.pretrainings.items():
+        kind, other = own[name].data.kind, probes[probe].data.kind
+        if kind != other:
+            raise ValueError(
+                f"expected one data.kind of a pre-training and of what takes its trunk, got {kind} "
+                f"of {name} and {other} of {probe}; choose another experiment"
+            )
+    return own
 
 
 def _with_faces(
     reproduction: Reproduction, experiments: Sequence[str], out: Path
 ) -> Iterator[Planned]:
-    """Plans the data, the pre-trainings and the classifiers."""
+    """Plans the data, and what learns from them."""
     settings = reproduction.classifiers
     data, needs = Path(reproduction.data), ()
     if reproduction.data == SPLICES:
@@ -107,26 +128,54 @@ def _with_faces(
     given = {"cache": str(out / CACHE), **settings.overrides, "data.path": str(data)}
     for split, seed in itertools.product(settings.splits or (None,), settings.seeds):
         own = {**given, "seed": seed} | ({} if split is None else {"data.split": split})
-        for name, probe in settings.pretrainings.items():
-            before = _classifier(name, own, out / _folder(name, split, seed), needs)
-            yield before
-            folder = out / _folder(f"{Path(probe).stem}_on_{Path(name).stem}", split, seed)
-            yield _classifier(probe, own | _trunk_of(before), folder, (*needs, before.folder))
-        for name in experiments:
-            yield _classifier(name, own, out / _folder(name, split, seed), needs)
+        pretrainings = settings.pretrainings
+        yield from _variant(experiments, pretrainings, own, (split, seed), out, needs)
 
 
-def _trunk_of(before: PlannedClassifier) -> dict[str, Scalar]:
-    """Returns the settings that take a trunk from its pre-training, at the same side."""
+def _variant(
+    experiments: Sequence[str],
+    pretrainings: Mapping[str, str],
+    given: Mapping[str, Any],
+    variant: tuple[str | None, int],
+    out: Path,
+    needs: tuple[Path, ...],
+) -> Iterator[PlannedClassifier]:
+    """Plans experiments with one split and one seed, and what takes the trunks of pre-trainings.
+
+    Whether a pre-training helps is asked of the same classifier on random weights, at the same
+    side; it is made once for all pre-trainings, and not at all if it is among the experiments.
+    """
+    planned, controls = [], []
+    for name in experiments:
+        one = _classifier(name, given, out / _folder(name, *variant), needs)
+        planned.append(one)
+        if name in pretrainings:
+            probe, side = pretrainings[name], _side_of(one)
+            on = Path(probe).stem + "_on_"
+            trunk = {**given, **side, "encoder.weights": str(one.folder)}
+            folder = out / _folder(on + Path(name).stem, *variant)
+            planned.append(_classifier(probe, trunk, folder, (*needs, one.folder)))
+            random = "_".join(["random", *map(str, side.values())])
+            folder = out / _folder(on + random, *variant)
+            control = {**given, **side, "encoder.weights": "random"}
+            controls.append(_classifier(probe, control, folder, needs))
+    yield from planned
+    made = [one.experiment for one in planned]
+    for control in controls:
+        if control.experiment not in made:
+            made.append(control.experiment)
+            yield control
+
+
+def _side_of(before: PlannedClassifier) -> dict[str, int]:
+    """Returns the setting of the side that a pre-training was made at, if it has one of its own."""
     if before.experiment.mode != "pretrain":
         raise ValueError(
             f"expected pre-trainings as keys of classifiers.pretrainings, got {before.name}, a "
             f"{before.experiment.mode}"
         )
     side = before.experiment.encoder.side
-    return {"encoder.weights": str(before.folder)} | (
-        {} if side is None else {"encoder.side": side}
-    )
+    return {} if side is None else {"encoder.side": side}
 
 
 def _classifier(

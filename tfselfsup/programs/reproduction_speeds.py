@@ -178,11 +178,12 @@ def _playing_speed(experiment: AgentExperiment, model) -> float:
 def measure_classifier(experiment: ClassifierExperiment) -> ClassifierSpeed:
     """Encodes, and fits or trains, some made-up images; weights do not matter to speed."""
     from tfselfsup.programs.classifier_encoders import make_encoder
+    from tfselfsup.programs.classifier_parts import data_kind
 
     started = time.perf_counter()
     random = dataclasses.replace(experiment.encoder, weights="random")
     experiment = dataclasses.replace(experiment, encoder=random)
-    channels = {"faces": 3, "digits": 1}[experiment.data.kind]
+    channels = data_kind(experiment.data).channels
     encoder = make_encoder(experiment, types.SimpleNamespace(channels=channels))
     measured = _probe_speed if experiment.mode == "probe" else _training_speed
     return measured(experiment, encoder, channels, started)
