@@ -113,6 +113,44 @@ def test_of_more_classes_only_the_accuracy_is_compared(random):
     assert found["accuracy"].low > 0.4
 
 
+def test_a_source_is_no_new_one_for_standing_in_the_test_parts_of_several_seeds(random):
+    labels, fake = drawn(random, 200, 1.0)
+    _, other = drawn(random, 200, 0.8)
+    pair = (answers(labels, fake), answers(labels, other))
+    once = paired_bootstrap.differences([pair])
+    for seeds in (3, 5):
+        again = paired_bootstrap.differences(seeds * [pair])
+        for name, interval in once.items():
+            assert (again[name].low, again[name].high) == pytest.approx(
+                (interval.low, interval.high), abs=1e-9
+            )
+
+
+def test_sources_of_several_seeds_say_more_the_fewer_they_share(random):
+    labels, fake = drawn(random, 100, 1.0)
+    _, other = drawn(random, 100, 0.8)
+    # What repeats every hundred sources is the same for all seeds, of whichever sources.
+    labels, fake, other = (np.tile(one, 4) for one in (labels, fake, other))
+
+    def width(shift) -> float:
+        """Of four seeds, each with `shift` sources that the one before has not."""
+        pairs = [
+            [
+                answers(labels, one, np.arange(400) + shift * seed).drop(columns="probability")
+                for one in (fake, other)
+            ]
+            for seed in range(4)
+        ]
+        interval = paired_bootstrap.differences(pairs, resamples=8000)["accuracy"]
+        return interval.high - interval.low
+
+    shared, partly, own = width(0), width(100), width(400)
+    # Half of it where nothing is shared, were the seeds not drawn anew as well: sqrt(7) / 4.
+    assert own == pytest.approx(shared * 7**0.5 / 4, rel=0.1)
+    # Two of four seeds share 3/4, 1/2 or 1/4 of their sources, 7/12 on average.
+    assert partly == pytest.approx(shared * (7 / 16 + 9 / 16 * 7 / 12) ** 0.5, rel=0.1)
+
+
 def test_seeds_that_disagree_widen_the_interval(random):
     labels, fake = drawn(random, 400, 1.0)
     better, worse = answers(labels, fake), answers(labels, 1 - fake)
@@ -126,29 +164,34 @@ def test_seeds_that_disagree_widen_the_interval(random):
     assert disagreeing.high - disagreeing.low > 5 * (agreeing.high - agreeing.low)
 
 
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_intervals_hold_the_truth_about_as_often_as_they_say(seeds, random):
-    """Simulates classifiers of known accuracy, 0.8 and 0.7, whose gain differs among sources.
+@pytest.mark.parametrize(("seeds", "is_shared"), [(1, False), (3, False), (3, True)])
+def test_intervals_hold_the_truth_about_as_often_as_they_say(seeds, is_shared, random):
+    """Simulates classifiers of known accuracy, 0.6 and 0.5, whose gain differs among sources.
 
     Each seed's training adds a difference of its own. One seed's interval is about that training.
+    Seeds that share their sources are tried with next to no such difference, and images that matter
+    more: what is uncertain is then all in the images.
     """
+    of_training, of_images = (0.005, 0.3) if is_shared else (0.05, 0.1)
     held = 0
     for _ in range(60):
-        pairs, differences, truths = [], [], []
-        for _ in range(seeds):
-            truth = 0.1 + (0.05 * random.normal() if seeds > 1 else 0)
-            sources = np.repeat(np.arange(50), 2)
-            of_source = np.repeat(random.normal(scale=0.1, size=50), 2)
+        pairs, differences = [], []
+        of_source = random.normal(scale=of_images, size=50)
+        for seed in range(seeds):
+            truth = 0.1 + (of_training * random.normal() if seeds > 1 else 0)
+            if not is_shared:
+                of_source = random.normal(scale=of_images, size=50)
+            sources = np.repeat(np.arange(50) + (0 if is_shared else 50 * seed), 2)
+            gain = np.repeat(of_source, 2)
             labels = np.tile([0, 1], 50)
             tables = []
-            for chance in (0.7 + truth + of_source / 2, 0.7 - of_source / 2):
+            for chance in (0.5 + truth + gain / 2, 0.5 - gain / 2):
                 right = random.random(100) < chance.clip(0, 1)
                 table = answers(labels, np.where(right, labels, 1 - labels), sources)
                 tables.append(table.drop(columns="probability"))
             pairs.append(tuple(tables))
-            gain = [(table["predicted"] == table["label"]).mean() for table in tables]
-            differences.append(gain[0] - gain[1])
-            truths.append(truth)
+            right = [(table["predicted"] == table["label"]).mean() for table in tables]
+            differences.append(right[0] - right[1])
         interval = paired_bootstrap.differences(pairs, resamples=200)["accuracy"]
         found = evidence.widened(evidence.paired(differences), interval.low, interval.high)
         held += found.low <= 0.1 <= found.high
@@ -175,3 +218,16 @@ def test_resamples_without_fakes_are_drawn_again():
     other = answers([0, 0, 1], [0.2, 0.3, 0.1])
     found = paired_bootstrap.differences([(own, other)], resamples=200)["auc"]
     assert (found.mean, found.low, found.high) == (1, 1, 1)
+
+
+def test_answers_of_which_hardly_any_resample_has_both_classes_are_refused():
+    # One fake in each of twelve test parts that share nothing: (1 - 1/e)^12 of all resamples do.
+    sources = [3 * seed + np.arange(3) for seed in range(12)]
+    pairs = [2 * (answers([0, 0, 1], [0.2, 0.3, 0.9], own),) for own in sources]
+    with pytest.raises(ValueError, match="sources of every class in each test part"):
+        paired_bootstrap.differences(pairs, resamples=50)
+
+
+def test_without_the_classes_0_and_1_there_is_no_auc():
+    own = answers([0, 1, 0, 1], [0.1, 0.9, 0.2, 0.8]).assign(label=[1, 2, 1, 2])
+    assert list(paired_bootstrap.differences([(own, own)])) == ["accuracy"]

@@ -2,9 +2,13 @@
 
 Both classifiers see the same images, so that what makes a source hard for both cancels out of the
 difference. What is drawn anew is the source with all its images, as in `vision/bootstrap.py` (the
-cluster bootstrap: Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x). Where there are
-several seeds, each with a split and a training of its own, the seeds are drawn anew as well, and
-within each its sources (the hierarchical bootstrap: Saravanan et al. 2020, arXiv:2007.07797).
+cluster bootstrap: Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x).
+
+Where there are several seeds, the seeds are drawn anew as well, on their own, and a source that is
+in the test parts of several seeds has one weight in all of them: it is no new source for being seen
+again, and its chance does not average out over seeds. Seeds and sources are crossed, as the rows
+and columns of a table are, and are drawn as such (the pigeonhole bootstrap: Owen 2007,
+doi:10.1214/07-AOAS122, which is rather too wide than too narrow).
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ LEVEL = 0.95
 IMAGE = ["source", "video", "label"]
 # Weights that are in memory at once: 16 MB, and a few times that on the way.
 _WEIGHTS_AT_ONCE = 2_000_000
+# Resamples that are drawn for each that is asked for, before it is given up.
+_TRIES = 100
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,8 @@ def differences(
         The difference of `accuracy` and, where both tell probabilities, of `auc`.
 
     Raises:
-        ValueError: If there is no pair, the images of a pair are not the same, or they are of one
-            source only.
+        ValueError: If there is no pair, the images of a pair are not the same, they are of one
+            source only, or hardly any resample has both classes.
     """
     if not pairs or resamples < 1:
         raise ValueError(
@@ -69,19 +75,27 @@ def differences(
     random = np.random.default_rng(seed)
     compared = [_Pair(*pair) for pair in pairs]
     names = ["accuracy", *(["auc"] if all(pair.has_auc for pair in compared) else [])]
-    observed = [pair.differences(np.ones((1, pair.sources))) for pair in compared]
-    drawn = [_of_other_sources(pair, resamples, random) for pair in compared]
+    observed = [pair.differences(np.ones((1, len(pair.sources)))) for pair in compared]
+    drawn = _of_other_sources(compared, names, resamples, random)
+    chosen = random.integers(len(pairs), size=(resamples, len(pairs)))
     found = {}
     for name in names:
         mean = float(np.mean([of_seed[name] for of_seed in observed]))
-        values = _of_other_seeds(np.stack([of_seed[name] for of_seed in drawn]), random)
+        # The mean over the seeds drawn, all of them with the same weights of the sources.
+        values = np.take_along_axis(drawn[name], chosen, axis=1).mean(axis=1)
         low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         found[name] = Interval(mean, float(low), float(high))
     return found
 
 
 class _Pair:
-    """The answers of two classifiers to the images of one seed."""
+    """The answers of two classifiers to the images of one seed.
+
+    Attributes:
+        sources: The names of the sources of its images.
+        has_auc: Whether both tell probabilities of two classes.
+        images: How many there are.
+    """
 
     def __init__(self, one: pd.DataFrame, other: pd.DataFrame) -> None:
         """Puts both in one order; raises ValueError if they are not of the same images."""
@@ -91,18 +105,20 @@ class _Pair:
                 f"expected answers to the same images, got {len(one)} and {len(other)} answers to"
                 " others; compare runs of one data set, split and seed"
             )
-        self._source, names = pd.factorize(sides[0]["source"])
-        self.sources = len(names)
-        if self.sources < 2:
+        self._source, self.sources = pd.factorize(sides[0]["source"])
+        if len(self.sources) < 2:
             raise ValueError(
-                f"expected images of 2 sources or more, got {self.sources}; an interval needs"
+                f"expected images of 2 sources or more, got {len(self.sources)}; an interval needs"
                 " sources to draw from"
             )
+        self.images = len(self._source)
         self._labels = sides[0]["label"].to_numpy(int)
         self._gain = np.subtract(
             *((side["predicted"] == side["label"]) for side in sides), dtype=float
         )
-        self.has_auc = all("probability" in side for side in sides) and len(set(self._labels)) == 2
+        self.has_auc = all("probability" in side for side in sides) and (
+            set(self._labels) == {0, 1}
+        )
         self._fake = [side["probability"].to_numpy(float) for side in sides if self.has_auc]
 
     def differences(self, weights: np.ndarray) -> dict[str, np.ndarray]:
@@ -115,17 +131,12 @@ class _Pair:
         return found
 
     def is_valid(self, weights: np.ndarray) -> np.ndarray:
-        """Tells which weightings have examples of two classes, bool [R]; others have no AUC."""
+        """Tells which weightings have examples of all that a score needs, bool [R]."""
         if not self.has_auc:
-            return np.ones(len(weights), bool)
-        has = np.zeros((self.sources, 2))
+            return weights.any(axis=1)
+        has = np.zeros((len(self.sources), 2))
         has[self._source, self._labels] = 1
         return (weights @ has > 0).all(axis=1)
-
-    @property
-    def at_once(self) -> int:
-        """How many weightings fit into memory."""
-        return max(1, _WEIGHTS_AT_ONCE // len(self._labels))
 
 
 def _in_order(table: pd.DataFrame) -> pd.DataFrame:
@@ -134,32 +145,41 @@ def _in_order(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_other_sources(
-    pair: _Pair, resamples: int, random: np.random.Generator
+    pairs: Sequence[_Pair], names: Sequence[str], resamples: int, random: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Draws the sources of one seed anew; the differences, float [resamples] by name."""
-    blocks = []
-    while resamples > 0:
-        share = np.full(pair.sources, 1 / pair.sources)
-        weights = random.multinomial(pair.sources, share, min(pair.at_once, resamples))
-        weights = weights[pair.is_valid(weights)]
-        resamples -= len(weights)
-        if len(weights):
-            blocks.append(pair.differences(weights.astype(float)))
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-
-
-def _of_other_seeds(drawn: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Draws the seeds anew, and for each a resample of its sources.
+    """Draws the sources of all seeds anew.
 
     Args:
-        drawn: Differences for other sources, float [seeds, resamples].
+        pairs: One for each seed.
+        names: Of the scores.
+        resamples: How many to draw.
         random: Draws.
 
     Returns:
-        The means over seeds, float [resamples].
+        The differences of every seed by the name of the score, float [resamples, seeds].
     """
-    seeds, resamples = drawn.shape
-    if seeds == 1:
-        return drawn[0]
-    chosen = random.integers(seeds, size=(resamples, seeds))
-    return drawn[chosen, random.integers(resamples, size=chosen.shape)].mean(axis=1)
+    union = pd.unique(np.concatenate([pair.sources for pair in pairs]))
+    places = [pd.Index(union).get_indexer(pair.sources) for pair in pairs]
+    at_once = max(1, _WEIGHTS_AT_ONCE // max(len(union), *(pair.images for pair in pairs)))
+    blocks, missing, tries = [], resamples, _TRIES * resamples
+    while missing > 0:
+        drawn = random.multinomial(
+            len(union), np.full(len(union), 1 / len(union)), min(at_once, missing)
+        )
+        valid = [pair.is_valid(drawn[:, own]) for pair, own in zip(pairs, places, strict=True)]
+        weights = drawn[np.all(valid, axis=0)].astype(float)
+        missing -= len(weights)
+        tries -= len(drawn)
+        if missing > tries:
+            raise ValueError(
+                "expected sources of every class in each test part, got so few that hardly any"
+                " resample has one; compare runs on more sources"
+            )
+        if len(weights):
+            blocks.append(
+                [pair.differences(weights[:, own]) for pair, own in zip(pairs, places, strict=True)]
+            )
+    return {
+        name: np.concatenate([np.stack([one[name] for one in block], axis=1) for block in blocks])
+        for name in names
+    }
