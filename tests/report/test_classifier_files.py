@@ -110,6 +110,11 @@ def test_the_answers_that_were_scored_are_read(tmp_path):
     }
 
 
+def test_of_more_classes_any_number_from_0_on_is_a_class(tmp_path):
+    run = with_answers(tmp_path, "source,video,label,predicted\na,v,9,9\nb,w,0,3\n")
+    assert classifier_files.with_predictions(run).predictions["label"].tolist() == [9, 0]
+
+
 @pytest.mark.parametrize("changed", [{"part": "validation"}, {"part": "all"}])
 def test_answers_to_other_images_are_not_taken(changed, tmp_path):
     run = with_answers(tmp_path, ANSWERS, **changed)
@@ -130,6 +135,12 @@ def test_without_answers_a_run_is_as_it_was(tmp_path):
         (ANSWERS.replace("01,v,0", "01,,0"), "an answer in every row"),
         (ANSWERS.splitlines()[0], "an answer in every row"),
         (ANSWERS.replace("0.25", "1.25"), "probabilities between 0 and 1"),
+        (ANSWERS.replace("02,w,1,0", "02,w,2,2"), "a label of 0 or 1 beside a probability, got 2"),
+        (ANSWERS.replace("02,w,1,0", "02,w,1,2"), "a predicted of 0 or 1 beside .*, got 2"),
+        (ANSWERS.replace("01,v,0", "01,v,-1"), "a label of 0 or 1 beside a probability, got -1"),
+        ("source,video,label,predicted\na,v,3,-1\n", "a predicted of 0 or more, got -1"),
+        (ANSWERS.replace("01,v,0", "01,v,0.5"), "predictions.csv is broken: cannot safely"),
+        (ANSWERS.replace("01,v,0", "01,v," + 30 * "9"), "predictions.csv is broken: Overflow"),
         (ANSWERS.replace("02,w,1,0", "02,w,1,1"), "accuracy of 1.0000 for 0.5000; score"),
     ],
 )
