@@ -94,7 +94,8 @@ def test_the_axes_say_what_they_show(lines):
     axes, _ = lines
     assert axes.get_title() == "pong"
     assert axes.get_xlabel() == "agent steps"
-    assert axes.get_ylabel() == "mean raw score of whole games"
+    # The thick line of the one agent that has several seeds.
+    assert axes.get_ylabel() == "mean raw score of whole games\n(mean over seeds)"
 
 
 def test_drawing_leaves_no_figure_behind(lines):
@@ -126,6 +127,21 @@ def test_three_seeds_have_a_band_about_their_interquartile_mean():
     at_200 = ends[ends[:, 0] == 200, 1]
     assert (at_200.min(), at_200.max()) == (2, 12)
     assert axes.get_legend().get_texts()[0].get_text() == "dqn (3 seeds)"
+    assert axes.get_ylabel().endswith("\n(interquartile mean over seeds)")
+
+
+def test_words_and_drawing_have_the_same_middle():
+    # Of five seeds the lowest and the highest are left out: 2, where the mean is 21.2.
+    runs = [scored("dqn", {100: level}, seed=level) for level in (0, 1, 2, 3, 100)]
+    runs += [scored("sequence", {100: level}, seed=level) for level in (4, 8)]
+    (axes,) = learning_curves.learning_curves(runs, "pong").axes
+    thick = [line.get_ydata()[0] for line in axes.get_lines() if line.get_linewidth() == 2]
+    assert thick == [2, 6]
+    assert axes.get_ylabel().endswith("\n(interquartile mean or mean over seeds)")
+    assert learning_curves.in_words(runs, "pong", "agent_steps") == (
+        "Mean raw score on pong over agent steps. dqn, 5 seeds, interquartile mean: from 2.0 at 100"
+        " to 2.0 at 100; sequence, 2 seeds, mean: from 6.0 at 100 to 6.0 at 100."
+    )
 
 
 def test_an_interval_of_seeds_that_agree_is_narrow():

@@ -18,6 +18,7 @@ from tfselfsup.report.figures import LINE_STYLES
 AXES = {"agent_steps": "agent steps", "episodes": "episodes of training", "hours": "hours"}
 # Of the human-normalised score.
 SHARES = (0.25, 0.5, 0.75, 1.0)
+MEAN, INTERQUARTILE_MEAN = "mean", "interquartile mean"
 _RESAMPLES = 500
 
 
@@ -32,11 +33,12 @@ def learning_curves(runs: Sequence[AgentRun], game: str, over: str = "agent_step
     Returns:
         The figure: for each agent a thin line for each seed and a thick one for their mean at the
         evaluations that all have reached. From `ENOUGH_SEEDS` seeds on, the thick line is the
-        interquartile mean and lies in its 95% interval, a band, in place of the thin lines. A level
-        line stands for each agent that does not learn.
+        interquartile mean and lies in its 95% interval, a band, in place of the thin lines; the
+        vertical axis names what is drawn. A level line stands for each agent that does not learn.
     """
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
+    middles = []
     for index, (agent, its_runs) in enumerate(group_seeds(runs, game).items()):
         colour = matplotlib.colormaps["tab10"](index % 10)
         curves = [curve for run in its_runs if not (curve := evaluation_curve(run, over)).empty]
@@ -44,10 +46,13 @@ def learning_curves(runs: Sequence[AgentRun], game: str, over: str = "agent_step
             # Told apart also where curves lie on one another.
             style = LINE_STYLES[index % len(LINE_STYLES)]
             _draw(axes, curves, f"{agent} ({counted(len(curves))})", colour, style)
+            middles += [middle_name(curves)] if len(curves) > 1 else []
         elif its_runs[0].metrics.empty:
             mean = sum(run.evaluation["mean"] for run in its_runs) / len(its_runs)
             axes.axhline(mean, color=colour, linewidth=1, label=agent)
-    axes.set(xlabel=AXES[over], ylabel="mean raw score of whole games", title=game)
+    over_seeds = f"\n({' or '.join(dict.fromkeys(middles))} over seeds)" if middles else ""
+    score = f"mean raw score of whole games{over_seeds}"
+    axes.set(xlabel=AXES[over], ylabel=score, title=game)
     axes.legend()
     return figure
 
@@ -56,7 +61,7 @@ def _draw(axes, curves: Sequence[pd.Series], label: str, colour, style: str) -> 
     if len(curves) < ENOUGH_SEEDS:
         for curve in curves:
             axes.plot(curve.index, curve, color=colour, linewidth=0.8, alpha=0.4)
-        middle = mean_curve(curves)
+        middle = middle_curve(curves)
     else:
         middle, low, high = interval_curve(curves)
         axes.fill_between(middle.index, low, high, color=colour, alpha=0.2, linewidth=0)
@@ -82,13 +87,14 @@ def in_words(runs: Sequence[AgentRun], game: str, over: str) -> str:
     for agent, its_runs in group_seeds(runs, game).items():
         curves = [curve for run in its_runs if not (curve := evaluation_curve(run, over)).empty]
         if curves:
-            middle = mean_curve(curves)
+            middle = middle_curve(curves)
+            name = f", {middle_name(curves)}" if len(curves) > 1 else ""
             decimals = 2 if over == "hours" else 0
             first, last = (
                 f"{middle.iloc[place]:.1f} at {middle.index[place]:,.{decimals}f}"
                 for place in (0, -1)
             )
-            said.append(f"{agent}, {counted(len(curves))}: from {first} to {last}")
+            said.append(f"{agent}, {counted(len(curves))}{name}: from {first} to {last}")
     return f"Mean raw score on {game} over {AXES[over]}. {'; '.join(said)}."
 
 
@@ -118,6 +124,34 @@ def mean_curve(curves: Sequence[pd.Series]) -> pd.Series:
     return pd.Series(scores.mean(axis=0), index=places)
 
 
+def middle_name(curves: Sequence[pd.Series]) -> str:
+    """Names what `middle_curve` takes of so many seeds."""
+    return MEAN if len(curves) < ENOUGH_SEEDS else INTERQUARTILE_MEAN
+
+
+def middle_curve(curves: Sequence[pd.Series]) -> pd.Series:
+    """Takes the mean over seeds, or from `ENOUGH_SEEDS` on their interquartile mean.
+
+    Args:
+        curves: As for `mean_curve`.
+
+    Returns:
+        The middle of the k-th points by their mean place.
+    """
+    if middle_name(curves) == MEAN:
+        return mean_curve(curves)
+    places, scores = _aligned(curves)
+    return pd.Series(_interquartile_means(scores[:, None]), index=places)
+
+
+def _interquartile_means(scores: np.ndarray) -> np.ndarray:
+    """Aggregates scores [seeds, 1 game, points] at each point."""
+    from rliable import metrics
+
+    points = range(scores.shape[-1])
+    return np.array([metrics.aggregate_iqm(scores[..., point]) for point in points])
+
+
 def interval_curve(curves: Sequence[pd.Series]) -> tuple[pd.Series, np.ndarray, np.ndarray]:
     """Takes the interquartile mean over seeds at each evaluation, with its 95% interval.
 
@@ -128,15 +162,10 @@ def interval_curve(curves: Sequence[pd.Series]) -> tuple[pd.Series, np.ndarray, 
         The interquartile mean by mean place; the interval's lower and upper ends, float [points],
         by a bootstrap over seeds (rliable).
     """
-    from rliable import metrics
-
     places, scores = _aligned(curves)
-
-    def aggregate(of_seeds):  # [seeds, 1 game, points]
-        points = range(of_seeds.shape[-1])
-        return np.array([metrics.aggregate_iqm(of_seeds[..., point]) for point in points])
-
-    middle, low, high = stratified_bootstrap.interval(scores[:, None], aggregate, _RESAMPLES)
+    middle, low, high = stratified_bootstrap.interval(
+        scores[:, None], _interquartile_means, _RESAMPLES
+    )
     return pd.Series(middle, index=places), low, high
 
 
