@@ -24,7 +24,16 @@ def test_the_interquartile_mean_leaves_out_the_lowest_and_the_highest_quarter():
 
 
 def test_runs_that_agree_have_a_narrow_interval():
-    assert statistics.interquartile_mean(np.full((3, 2), 0.25)) == Estimate(0.25, 0.25, 0.25)
+    assert statistics.interquartile_mean(np.full((5, 2), 0.25)) == Estimate(0.25, 0.25, 0.25)
+
+
+def test_four_runs_have_no_interval_as_a_bootstrap_of_so_few_claims_too_much():
+    found = statistics.interquartile_mean(np.array([[0.0], [1], [2], [3]]))
+    assert (found.value, found.low, found.high) == (1.5, None, None)
+    # Without a break won by one side: the bootstrap would know it for sure.
+    many, few = np.array([[5.0], [6], [7], [8], [9]]), np.array([[1.0], [2], [3], [4]])
+    assert statistics.probability_of_improvement(many, few) == Estimate(1.0)
+    assert statistics.probability_of_improvement(few, many) == Estimate(0.0)
 
 
 def test_one_run_has_no_interval():
@@ -35,9 +44,12 @@ def test_one_run_has_no_interval():
 
 def test_the_probability_of_improvement_counts_pairs_of_runs():
     # (1, 1) is a tie, and (1, 0), (2, 1) and (2, 0) are won: 3.5 of 4.
-    found = statistics.probability_of_improvement(np.array([[1.0], [2]]), np.array([[1.0], [0]]))
+    ones, others = np.array([[1.0], [2]]), np.array([[1.0], [0]])
+    assert statistics.probability_of_improvement(ones, others) == Estimate(0.875)
+    # The same pairs nine times over.
+    found = statistics.probability_of_improvement(np.tile(ones, (3, 1)), np.tile(others, (3, 1)))
     assert found.value == 0.875
-    assert 0.5 <= found.low <= 0.875 <= found.high <= 1
+    assert 0.5 <= found.low < 0.875 < found.high <= 1
     alone = statistics.probability_of_improvement(np.array([[1.0]]), np.array([[0.0], [2]]))
     assert alone == Estimate(0.5)
 
@@ -64,17 +76,18 @@ def test_an_agent_stands_beside_the_one_without_its_task():
 
 def test_the_table_of_a_game():
     runs = [
-        *seeds("dqn", [-20.7, -3.05, 14.6]),
+        *seeds("dqn", [-20.7, -3.05, -3.05, -3.05, 14.6]),
         *seeds("rotation", [14.6, 20, 21]),
         scored("rotation", 0.0, seed=3, finished=False),
         scored("dqn", 30.5, game="breakout"),
     ]
     table = statistics.of_game(runs, "pong").set_index("agent")
-    assert table["runs"].to_dict() == {"dqn": 3, "rotation": 3}
+    assert table["runs"].to_dict() == {"dqn": 5, "rotation": 3}
     assert table["iqm"]["dqn"] == pytest.approx(0.5)
-    assert table["iqm_low"]["dqn"] == pytest.approx(0, abs=1e-9)
-    # One tie among nine pairs, the others won.
-    assert table[BETTER]["rotation"] == pytest.approx(8.5 / 9)
+    assert 0 <= table["iqm_low"]["dqn"] < 0.5 < table["iqm_high"]["dqn"] <= 1
+    # One tie among fifteen pairs, the others won; too few runs with the task for an interval.
+    assert table[BETTER]["rotation"] == pytest.approx(14.5 / 15)
+    assert table[["iqm_low", f"{BETTER}_low"]].loc["rotation"].isna().all()
     assert np.isnan(table[BETTER]["dqn"])
     shown = statistics.presented(table.reset_index())
     assert shown.columns.tolist() == ["agent", "runs", "IQM, human-normalised", BETTER]
@@ -100,6 +113,33 @@ def test_over_games_an_agent_has_as_many_runs_as_on_its_rarest_game():
     # Seed 0 is random on both games and seed 1 a person: the middle half of 0, 0, 1 and 1.
     (row,) = table.to_dict("records")
     assert (row["agent"], row["runs"], row["iqm"]) == ("dqn", 2, pytest.approx(0.5))
+
+
+def test_an_unfinished_or_an_odd_game_does_not_empty_the_table_over_games():
+    runs = [
+        scored(name, 1.0, game=game)
+        for name in ("dqn", "rotation")
+        for game in ("pong", "breakout")
+    ]
+    runs += [
+        scored("dqn", 1.0, game="qbert", finished=False),
+        scored("rotation", 1.0, game="seaquest"),
+        scored("sequence", 1.0, game="pong"),
+    ]
+    games, table = statistics.over_games(runs)
+    assert games == ["pong", "breakout"]
+    assert table["agent"].tolist() == ["dqn", "rotation"]
+
+
+def test_of_sets_of_games_that_as_many_share_the_larger_is_taken():
+    games = ("pong", "breakout", "qbert")
+    groups = {
+        name: [scored(name, 1.0, game=game) for game in games] for name in ("dqn", "rotation")
+    }
+    assert statistics.shared_games(groups) == list(games)
+    groups["sequence"] = [scored("sequence", 1.0, game=game) for game in games[1:]]
+    assert statistics.shared_games(groups) == ["breakout", "qbert"]
+    assert statistics.shared_games({"dqn": seeds("dqn", [1.0])}) == []
 
 
 def test_settings_of_an_agent_but_for_its_task():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tfselfsup.report import agent_statistics, learning_curves, tables
 from tfselfsup.report.aggregate import AgentRun
 from tfselfsup.report.document import Picture, Section, Table, listed
+from tfselfsup.report.evidence import ENOUGH_SEEDS
 from tfselfsup.report.learning_curves import AXES
 from tfselfsup.report.reference_scores import SCORES, SOURCE
 
@@ -18,18 +19,21 @@ STATISTICS_NOTE = (
     "The interquartile mean (IQM) of the runs' scores, where 0 is a random agent's and 1 a person's"
     f" by {SOURCE}, which are not those that the study quotes; and the probability that a run"
     " scores higher than one of the agent without the task, ties counted half. In brackets: 95%"
-    " intervals of rliable's stratified bootstrap over runs, which are too narrow for few runs. One"
-    " run has none: one seed proves nothing. Training that has not ended is left out."
+    " intervals of rliable's stratified bootstrap over runs. There is none for fewer than"
+    f" {agent_statistics.ENOUGH_RUNS} runs, on both sides of a probability: drawing so few anew"
+    " shows far too little of what other runs might do, and nothing at all where every run of one"
+    " side beats every run of the other. Training that has not ended is left out."
 )
 GAMES_NOTE = (
-    "As many runs on each game as on the one with the fewest. Agents that have not played all of"
-    " these games are left out."
+    "The games are those that most agents have finished, two or more; agents that have not finished"
+    " all of these are left out. There are as many runs on each game as on the one with the fewest."
 )
 CURVES_NOTE = (
     "Short evaluations on the way, of fewer games than the final score. A thick line is the mean"
-    " over seeds at the evaluations that all have reached, thin lines are seeds; from 3 seeds on"
-    " it is the interquartile mean, in the band of its 95% bootstrap interval. Hours are those of"
-    " the machine that trained, whatever else it did."
+    " over seeds at the evaluations that all have reached, thin lines are seeds; from"
+    f" {ENOUGH_SEEDS} seeds on it is the interquartile mean, in the band of its 95% bootstrap"
+    " interval, which is too narrow for few seeds. Hours are those of the machine that trained,"
+    " whatever else it did."
 )
 EFFICIENCY_NOTE = (
     "How long it takes until a short evaluation first reaches a share of a person's score"

@@ -18,12 +18,15 @@ from tfselfsup.report.aggregate import AgentRun, group_over_games, group_seeds, 
 from tfselfsup.report.reference_scores import human_normalised
 
 RESAMPLES = 1000
+# On each side, for an interval. A bootstrap of fewer is far too narrow: where all runs of one agent
+# beat all of another, as among three they often do by chance, it has no width at all.
+ENOUGH_RUNS = 5
 BETTER = "P(better than without task)"
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure, and its 95% interval; the ends are None where there is but one run."""
+    """A figure, and its 95% interval; the ends are None where there are too few runs for one."""
 
     value: float
     low: float | None = None
@@ -65,7 +68,7 @@ def probability_of_improvement(scores: np.ndarray, others: np.ndarray) -> Estima
 
 def _estimate(scores, aggregate) -> Estimate:
     sides = scores if isinstance(scores, tuple) else (scores,)
-    if min(len(side) for side in sides) < 2:
+    if min(len(side) for side in sides) < ENOUGH_RUNS:
         return Estimate(float(aggregate(*sides)))
     found = stratified_bootstrap.interval(scores, aggregate, RESAMPLES)
     return Estimate(*(float(figure[0]) for figure in found))
@@ -129,15 +132,11 @@ def over_games(runs: Sequence[AgentRun]) -> tuple[list[str], pd.DataFrame]:
         runs: Scored agents; unfinished ones are passed over.
 
     Returns:
-        The games, those that a person's score is known of; and a table as `of_game` makes it, of
-        the agents that have runs on all of these, as many on each as on the one with the fewest.
+        The games, as `shared_games` chooses them; and a table as `of_game` makes it, of the agents
+        that have runs on all of these, as many on each as on the one with the fewest.
     """
     groups = finished(group_over_games(runs))
-    games = [
-        game
-        for game in dict.fromkeys(run.evaluation["game"] for run in runs)
-        if game in reference_scores.SCORES
-    ]
+    games = shared_games(groups)
     scores = {}
     for name, group in groups.items():
         columns = [_of_one_game(group, game) for game in games]
@@ -145,6 +144,28 @@ def over_games(runs: Sequence[AgentRun]) -> tuple[list[str], pd.DataFrame]:
         if fewest:
             scores[name] = np.stack([column[:fewest] for column in columns], axis=1)
     return games, _table({name: groups[name] for name in scores}, scores, scores)
+
+
+def shared_games(groups: dict[str, list[AgentRun]]) -> list[str]:
+    """Chooses the games to aggregate over: those that most agents have played, two or more.
+
+    Args:
+        groups: Finished runs by the agents' names.
+
+    Returns:
+        Of the sets of games that some agent has runs on, the one that most agents have runs on all
+        of, and the larger of two such; without games that no person's score is known of. None if no
+        agent has runs on two games.
+    """
+    played = [
+        frozenset(run.evaluation["game"] for run in group) & frozenset(reference_scores.SCORES)
+        for group in groups.values()
+    ]
+    shared = {games: sum(games <= others for others in played) for games in played}
+    shared = {games: agents for games, agents in shared.items() if len(games) > 1}
+    chosen = max(shared, key=lambda games: (shared[games], len(games)), default=frozenset())
+    in_order = dict.fromkeys(run.evaluation["game"] for group in groups.values() for run in group)
+    return [game for game in in_order if game in chosen]
 
 
 def _of_one_game(group: Sequence[AgentRun], game: str) -> np.ndarray:
