@@ -1,5 +1,6 @@
 import pytest
 
+from tests.report.scored_runs import agent as scored
 from tests.report.scored_runs import agents as seeds
 from tfselfsup.report import agent_comparisons
 from tfselfsup.report import agent_statistics as statistics
@@ -20,8 +21,7 @@ def test_a_task_that_helps_at_every_seed_helps():
     assert (found.low, found.high) == pytest.approx((7.733, 12.267), abs=1e-3)
     assert found.sentence == (
         "Rotation helps dqn on pong: mean raw score +10.00 (95% interval 7.73 to 12.27), 3 seeds"
-        " each; a run with it scores higher than one without with probability 1.00 (95%: 1.00 to"
-        " 1.00)."
+        " each; of all pairs of a run with it and one without, it won 100%."
     )
 
 
@@ -57,3 +57,34 @@ def test_each_game_has_its_comparisons():
     (breakout,) = found["breakout"]
     assert breakout.seeds == 2
     assert ", 2 seeds against 3;" in breakout.sentence
+
+
+def test_an_agent_without_a_control_is_named_with_what_its_nearest_differs_in():
+    runs = [
+        *seeds("dqn", [1.0], learning_rate=1e-5, n_step=3),
+        *seeds("dqn", [1.0], learning_rate=1e-3, game="breakout"),
+        *seeds("dqn", [1.0], learning_rate=1e-5),
+        *seeds("rotation", [2.0]),
+        *seeds("sequence", [2.0], learning_rate=1e-5),
+        *seeds("inverse", [2.0], finished=False),
+        scored("dqn", 1.0, seed=1, kind="random"),
+    ]
+    (found,) = agent_comparisons.comparisons(runs)["pong"]
+    assert found.of == "sequence"
+    (told,) = agent_comparisons.without_control(runs)
+    assert told == (
+        "On pong rotation is compared with nothing: no agent without a task has the same settings,"
+        " and the nearest (dqn, agent.learning_rate 1e-05) differs in agent.learning_rate (1e-05 in"
+        " place of the default)."
+    )
+
+
+def test_where_no_agent_without_a_task_has_finished_that_is_said():
+    runs = [*seeds("rotation", [2.0]), *seeds("dqn", [1.0], finished=False)]
+    assert agent_comparisons.without_control(runs) == [
+        "On pong rotation is compared with nothing: no agent without a task has finished."
+    ]
+
+
+def test_agents_with_a_control_need_no_remark():
+    assert not agent_comparisons.without_control([*seeds("dqn", [1.0]), *seeds("rotation", [2.0])])

@@ -39,6 +39,9 @@ def test_a_pre_trained_trunk_stands_beside_a_random_one():
         "ImageNet weights help mobilenet under a probe on the hard split of dfdc: accuracy +19.7"
         " points (95% interval 18.2 to 21.1); AUC +0.197"
     )
+    assert one.sentence.endswith(
+        "; 3 seeds, over seeds only, not over images: no predictions.csv of both."
+    )
 
 
 def test_a_task_beside_the_classes():
@@ -70,7 +73,10 @@ def test_a_pre_training_stands_beside_the_random_trunk_of_its_side():
         " dfdc?"
     )
     assert accuracy.difference == pytest.approx(0.05)
-    assert "1 seed, and no predictions.csv of both. One seed proves nothing" in accuracy.sentence
+    assert (
+        "1 seed, without an interval over images: no predictions.csv of both. One seed proves"
+        " nothing" in accuracy.sentence
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,6 +126,48 @@ def test_chance_in_the_images_widens_the_interval_over_seeds():
     accuracy = next(iter(found_of(runs).values()))
     # All seeds agree, so that over seeds alone the interval would have no width.
     assert accuracy.low < 0.4 < accuracy.high
+
+
+def official(weights, rights, is_answered) -> list:
+    """Seeds on a split of which the test part is the same for all of them."""
+    runs = [
+        scored(weights=weights, split="official", accuracy=right / 10, auc=right / 10, seed=seed)
+        for seed, right in enumerate(rights)
+    ]
+    if not is_answered:
+        return runs
+    return [answered(run, right) for run, right in zip(runs, rights, strict=True)]
+
+
+def test_seeds_on_the_same_images_tell_nothing_without_the_answers_to_these():
+    runs = [*official("random", [2, 2, 2], False), *official("imagenet", [9, 9, 9], False)]
+    for one in found_of(runs).values():
+        assert (one.low, one.high, one.verdict) == (
+            *(pytest.approx(0.7), pytest.approx(0.7), "cannot be told"),
+        )
+        assert "3 seeds, over seeds only, not over images: no predictions.csv" in one.sentence
+        assert one.sentence.endswith(
+            "All seeds are scored on the same images, and seeds do not show the chance in these:"
+            " predictions.csv of both sides is needed; score the runs again."
+        )
+
+
+def test_seeds_on_the_same_images_tell_with_the_answers_to_these():
+    runs = [*official("random", [2, 2, 2], True), *official("imagenet", [9, 9, 9], True)]
+    accuracy = next(iter(found_of(runs).values()))
+    assert accuracy.verdict == "helps" and accuracy.low < 0.7 < accuracy.high
+    assert "over seeds only" not in accuracy.sentence
+
+
+def test_a_score_that_answers_do_not_give_is_over_seeds_only():
+    runs = [*official("random", [2, 2, 2], True), *official("imagenet", [9, 9, 9], True)]
+    runs = [
+        dataclasses.replace(run, predictions=run.predictions.drop(columns="probability"))
+        for run in runs
+    ]
+    accuracy, auc = found_of(runs).values()
+    assert (accuracy.verdict, auc.verdict) == ("helps", "cannot be told")
+    assert "3 seeds, AUC over seeds only, not over images: no probabilities" in accuracy.sentence
 
 
 def test_answers_to_other_images_are_refused_with_the_reason():

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,7 @@ def test_the_question_and_the_answers_come_first(agents, classifiers):
     left_out = LeftOut(Path("x"), "y")
     report = contents([*agents, *classifiers], [left_out])
     assert report.question == (
-        "Does a self-supervised task help an agent that plays pong and breakout and a classifier of"
-        " dfdc?"
+        "Is self-supervision helpful? Agents on pong and breakout; classifiers of dfdc"
     )
     game, weights, unasked = report.answer
     assert game.startswith("It cannot be told whether rotation helps dqn on pong")
@@ -57,8 +57,20 @@ def test_every_cell_is_text_and_every_picture_is_told_in_words(agents, classifie
 
 def test_classifiers_alone(classifiers):
     report = contents(classifiers, [])
-    assert report.question == "Does a self-supervised task help a classifier of dfdc?"
+    assert report.question == "Is self-supervision helpful? Classifiers of dfdc"
+    rule, *_ = report.sections[0].text
+    assert "Each of the 2 comparisons here" in rule
     assert [section.title for section in report.sections][:2] == [
         "What the evidence supports",
         "dfdc",
     ]
+
+
+def test_an_agent_that_is_compared_with_nothing_is_named(agents):
+    *others, breakout = agents
+    other = dataclasses.replace(breakout, evaluation=breakout.evaluation | {"game": "qbert"})
+    rotation = dataclasses.replace(others[1], evaluation=others[1].evaluation | {"game": "qbert"})
+    report = contents([other, rotation, breakout], [])
+    assert not any("compared with nothing" in sentence for sentence in report.answer)
+    report = contents([rotation, breakout], [])
+    assert report.answer[-1].startswith("On qbert rotation is compared with nothing: no agent")

@@ -93,10 +93,50 @@ def test_where_it_can_be_told_nothing_more_is_asked_for():
 
 def test_a_widened_interval_holds_both():
     found = Difference(1.0, 0.5, 1.5, 3, 3)
-    assert evidence.widened(found, 0.25, 1.25) == dataclasses.replace(found, low=0.25)
-    assert evidence.widened(found, 0.75, 1.75) == dataclasses.replace(found, high=1.75)
+    below, above = evidence.widened(found, 0.25, 1.25), evidence.widened(found, 0.75, 1.75)
+    assert (below.low, below.high) == (0.25, 1.5)
+    assert (above.low, above.high) == (0.5, 1.75)
+    for widened, over_sources in ((below, (0.25, 1.25)), (above, (0.75, 1.75))):
+        assert (widened.over_seeds, widened.over_sources) == ((0.5, 1.5), over_sources)
     alone = evidence.widened(Difference(1.0, None, None, 1, None), 0.25, 1.25)
     assert (alone.low, alone.high, alone.verdict) == (0.25, 1.25, UNKNOWN)
+
+
+def test_where_the_doubt_is_about_images_no_seeds_are_promised_to_tell():
+    found = evidence.widened(evidence.paired([0.0140, 0.0145, 0.0142]), -0.02, 0.05)
+    assert found.verdict == UNKNOWN
+    assert evidence.what_would_tell(found) == (
+        "The interval over seeds alone excludes 0, so that the doubt is about the images: more test"
+        " sources, not more seeds, are needed."
+    )
+
+
+def test_where_both_are_in_doubt_both_are_named():
+    seeds = evidence.paired([-0.5, 0.5, 1.5])
+    more = "about 34 seeds on each side would tell, 31 more."
+    assert evidence.what_would_tell(evidence.widened(seeds, 0.1, 0.9)).endswith(more)
+    assert evidence.what_would_tell(evidence.widened(seeds, -0.1, 0.9)).endswith(
+        f"{more} The interval over sources includes 0 as well, so that more test sources may be"
+        " needed, too."
+    )
+    # Two seeds are too few, however well they agree.
+    two = evidence.widened(evidence.paired([1.0, 1.0]), -0.5, 2.5)
+    assert "about 3 seeds on each side would tell, 1 more. The" in evidence.what_would_tell(two)
+
+
+def test_what_is_unsettled_cannot_be_told_whatever_the_interval():
+    told = evidence.paired([1.9, 2, 2.1])
+    found = dataclasses.replace(told, unsettled="Something is missing.")
+    assert (told.verdict, found.verdict) == (HELPS, UNKNOWN)
+    assert evidence.what_would_tell(found) == "Something is missing."
+
+
+def test_the_rule_says_what_many_comparisons_mean():
+    assert evidence.rule(1) == evidence.RULE
+    assert "Nadeau and Bengio 2003" in evidence.RULE
+    # 5% of 30.
+    assert evidence.rule(30).startswith(f"{evidence.RULE} Each of the 30 comparisons")
+    assert evidence.rule(30).endswith("which is up to 1.5 of 30 on average.")
 
 
 def test_an_answer_is_a_sentence():

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from tfselfsup.report import agent_statistics as statistics
 from tfselfsup.report import evidence
 from tfselfsup.report.aggregate import AgentRun, group_seeds
 from tfselfsup.report.comparisons import AGENT, Comparison
+from tfselfsup.report.document import listed
 from tfselfsup.report.evidence import Hypothesis
+
+DEFAULT = "the default"
 
 
 def comparisons(runs: Sequence[AgentRun]) -> dict[str, list[Comparison]]:
@@ -31,6 +35,52 @@ def comparisons(runs: Sequence[AgentRun]) -> dict[str, list[Comparison]]:
     return found
 
 
+def without_control(runs: Sequence[AgentRun]) -> list[str]:
+    """Says which agents with a task could not be compared, as none without is otherwise the same.
+
+    Args:
+        runs: Scored agents; unfinished ones are passed over.
+
+    Returns:
+        A sentence for each on each game, with the settings in which the nearest agent differs.
+    """
+    told = []
+    for game in dict.fromkeys(run.evaluation["game"] for run in runs):
+        groups = statistics.finished(group_seeds(runs, game))
+        told += [
+            f"On {game} {name} is compared with nothing: {_nearest(name, groups)}."
+            for name, group in groups.items()
+            if group[0].tasks and statistics.baseline(name, groups) is None
+        ]
+    return told
+
+
+def _nearest(name: str, groups: dict[str, list[AgentRun]]) -> str:
+    """Names the agent without a task that differs in the fewest settings, and these."""
+    own = groups[name][0]
+    found = {
+        other: _differing(own.settings_but_task(), group[0].settings_but_task())
+        for other, group in groups.items()
+        if not group[0].tasks and group[0].experiment.agent.kind == own.experiment.agent.kind
+    }
+    if not found:
+        return "no agent without a task has finished"
+    nearest = min(found, key=lambda other: len(found[other]))
+    return (
+        "no agent without a task has the same settings, and the nearest"
+        f" ({nearest}) differs in {listed(found[nearest])}"
+    )
+
+
+def _differing(own: dict[str, Any], others: dict[str, Any]) -> list[str]:
+    """Lists settings with both values; one that is not given has its default value."""
+    return [
+        f"{key} ({others.get(key, DEFAULT)} in place of {own.get(key, DEFAULT)})"
+        for key in sorted({*own, *others})
+        if own.get(key, DEFAULT) != others.get(key, DEFAULT)
+    ]
+
+
 def _compared(groups: dict[str, list[AgentRun]], name: str, without: str, game: str) -> Comparison:
     scores, others = (statistics.run_scores(groups[side]) for side in (name, without))
     difference = evidence.independent(scores, others)
@@ -38,8 +88,9 @@ def _compared(groups: dict[str, list[AgentRun]], name: str, without: str, game: 
     figures = f"mean raw score {evidence.interval_in_words(difference, 2)}"
     figures += f", {_seeds(len(scores), len(others))}"
     if difference.seeds > 1:
-        better = statistics.probability_of_improvement(scores[:, None], others[:, None])
-        figures += f"; a run with it scores higher than one without with probability {better}"
+        # Without an interval: a bootstrap of a few runs would claim far more than is known.
+        better = statistics.probability_of_improvement(scores[:, None], others[:, None]).value
+        figures += f"; of all pairs of a run with it and one without, it won {better:.0%}"
     return Comparison(
         question=hypothesis.question,
         kind=AGENT,

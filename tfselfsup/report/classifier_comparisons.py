@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,12 +16,22 @@ from tfselfsup.report.classifiers import (
     group_splits_and_seeds,
 )
 from tfselfsup.report.comparisons import CLASSIFIER, Comparison
+from tfselfsup.report.document import listed
 from tfselfsup.report.evidence import Difference, Hypothesis
+from tfselfsup.report.paired_bootstrap import Interval
 
 # What a score is multiplied by and called, and with how many decimals it is written.
 SCORES = {"accuracy": (100, "accuracy", " points", 1), "auc": (1, "AUC", "", 3)}
 
+# Splits whose test part is the same whatever the seed.
+FIXED_TEST_PART = ("official",)
+SAME_IMAGES = (
+    "All seeds are scored on the same images, and seeds do not show the chance in these:"
+    " predictions.csv of both sides is needed; score the runs again."
+)
+
 Group = list[ClassifierRun]
+Pairs = Sequence[tuple[ClassifierRun, ClassifierRun]]
 
 
 @dataclass(frozen=True)
@@ -158,9 +169,7 @@ def _in_words(score: str, difference: Difference) -> str:
     return f"{name} {evidence.interval_in_words(scaled, decimals, ending)}"
 
 
-def _differences(
-    pairs: Sequence[tuple[ClassifierRun, ClassifierRun]],
-) -> tuple[dict[str, Difference], str]:
+def _differences(pairs: Pairs) -> tuple[dict[str, Difference], str]:
     """Compares the scores of pairs of runs of one seed each.
 
     Returns:
@@ -176,18 +185,34 @@ def _differences(
         for score in SCORES
         if all(score in run.evaluation for pair in pairs for run in pair)
     }
-    answers = [(one.predictions, other.predictions) for one, other in pairs]
-    if any(side is None for pair in answers for side in pair):
-        return measured, "" if len(pairs) > 1 else ", and no predictions.csv of both"
-    try:
-        intervals = paired_bootstrap.differences(answers)
-    except ValueError as error:
-        return measured, f", over seeds only: {error}"
-    for score in measured:
+    intervals, reason = _over_sources(pairs)
+    missing = [score for score in measured if score not in intervals]
+    for score, difference in measured.items():
         if score in intervals:
             interval = intervals[score]
-            measured[score] = evidence.widened(measured[score], interval.low, interval.high)
-    return measured, ""
+            measured[score] = evidence.widened(difference, interval.low, interval.high)
+        elif pairs[0][0].evaluation["split"] in FIXED_TEST_PART:
+            measured[score] = dataclasses.replace(difference, unsettled=SAME_IMAGES)
+    return measured, _remark(missing, len(measured), len(pairs), reason) if missing else ""
+
+
+def _over_sources(pairs: Pairs) -> tuple[dict[str, Interval], str]:
+    """Compares answers to images; the interval of each score, and why others have none."""
+    answers = [(one.predictions, other.predictions) for one, other in pairs]
+    if any(side is None for pair in answers for side in pair):
+        return {}, "no predictions.csv of both"
+    try:
+        return paired_bootstrap.differences(answers), "no probabilities in predictions.csv of both"
+    except ValueError as error:
+        return {}, str(error)
+
+
+def _remark(missing: Sequence[str], scores: int, seeds: int, reason: str) -> str:
+    """Says which scores have no interval over images."""
+    names = "" if len(missing) == scores else f"{listed([SCORES[one][1] for one in missing])} "
+    if seeds == 1:
+        return f", {names}without an interval over images: {reason}"
+    return f", {names}over seeds only, not over images: {reason}"
 
 
 def _subject(contrast: Contrast, control: ClassifierRun, groups: Sequence[Group]) -> str:

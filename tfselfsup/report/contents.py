@@ -30,7 +30,9 @@ __all__ = ["Contents", "LeftOut", "Picture", "Section", "Table", "contents"]
 COMPARISONS_NOTE = (
     "Accuracy and AUC as shares of 1; seeds are those that both sides have. The interval of agents"
     " is Student's over seeds. That of classifiers holds Student's over seeds, and where both sides"
-    " have predictions.csv a bootstrap over sources and seeds as well."
+    " have predictions.csv a bootstrap over sources and seeds as well, in which a source that"
+    " several seeds test on is one source. Without, it is over seeds only, and says nothing of"
+    " chance in the images: where all seeds test on the same ones, nothing can be told."
 )
 
 
@@ -56,7 +58,10 @@ def contents(runs: Sequence[AgentRun | ClassifierRun], left_out: Sequence[LeftOu
     ]
     return Contents(
         question=_question(agents, classifiers),
-        answer=comparisons.answers(found, [place for place, ones in asked if not ones]),
+        answer=(
+            *comparisons.answers(found, [place for place, ones in asked if not ones]),
+            *agent_comparisons.without_control(agents),
+        ),
         sections=with_names_of_their_own(sections),
         left_out=tuple(left_out),
     )
@@ -68,12 +73,13 @@ def _evidence(found: Sequence[comparisons.Comparison]) -> list[Section]:
     exact = comparisons.table(found)
     shown = comparisons.presented(exact)
     table = Table("comparisons", "All comparisons", COMPARISONS_NOTE, shown, exact)
-    return [Section("What the evidence supports", (evidence.RULE,), (table,))]
+    return [Section("What the evidence supports", (evidence.rule(len(found)),), (table,))]
 
 
 def _question(agents: Sequence[AgentRun], classifiers: Sequence[ClassifierRun]) -> str:
     games = dict.fromkeys(run.evaluation["game"].replace("_", " ") for run in agents)
     data_sets = dict.fromkeys(run.evaluation["data_set"] for run in classifiers)
-    asked = [f"an agent that plays {listed(list(games))}"] if games else []
-    asked += [f"a classifier of {listed(list(data_sets))}"] if data_sets else []
-    return f"Does a self-supervised task help {listed(asked)}?"
+    asked = [f"agents on {listed(list(games))}"] if games else []
+    asked += [f"classifiers of {listed(list(data_sets))}"] if data_sets else []
+    subjects = "; ".join(asked)
+    return f"Is self-supervision helpful? {subjects[:1].upper()}{subjects[1:]}"

@@ -7,7 +7,8 @@ arXiv:2108.13264; Bouthillier et al. 2021, arXiv:2103.03098).
 The rule, for agents and classifiers alike: something helps or hurts if there are `ENOUGH_SEEDS`
 seeds or more on each side and the 95% interval of the mean difference excludes 0. In all other
 cases it cannot be told. Intervals over seeds are Student's, as a bootstrap of three to five seeds
-is too narrow.
+is too narrow. That of classifiers is widened, where the answers to each image are known, until it
+holds what a bootstrap over sources and seeds says, too.
 """
 
 from __future__ import annotations
@@ -33,7 +34,26 @@ RULE = (
     " The unit is the seed: many games of one agent, or many images, say much about one training"
     " and nothing about the next. How many seeds would tell is estimated for a difference and a"
     " spread over seeds as measured so far, by a t test at the level 0.05 with a power of 80%."
+    " Where a seed draws the split as well, the training and test parts of several seeds overlap,"
+    " so that seeds are less independent than Student's interval takes them to be: such an interval"
+    " is optimistic (Nadeau and Bengio 2003, doi:10.1023/A:1024068626366)."
 )
+
+
+def rule(comparisons: int) -> str:
+    """States the rule, and what it means that it is applied several times.
+
+    Args:
+        comparisons: How many there are.
+    """
+    if comparisons < 2:
+        return RULE
+    return (
+        f"{RULE} Each of the {comparisons} comparisons here is judged at 95% on its own, without a"
+        " correction for their number: if nothing made any difference, one in twenty would be said"
+        f" to help or to hurt all the same, which is up to {comparisons * (1 - LEVEL):.1f} of"
+        f" {comparisons} on average."
+    )
 
 
 @dataclass(frozen=True)
@@ -47,6 +67,9 @@ class Difference:
         seeds: On the side that has fewer.
         seeds_needed: On each side, to tell such a difference from 0; None if more than
             `PRACTICAL_SEEDS`, or if one seed does not show the spread.
+        over_seeds: Student's interval where low and high hold another one, too; else None.
+        over_sources: That other one.
+        unsettled: A sentence on why it cannot be told, whatever the interval; may be empty.
     """
 
     mean: float
@@ -54,13 +77,23 @@ class Difference:
     high: float | None
     seeds: int
     seeds_needed: int | None
+    over_seeds: tuple[float, float] | None = None
+    over_sources: tuple[float, float] | None = None
+    unsettled: str = ""
 
     @property
     def verdict(self) -> str:
         """`HELPS`, `HURTS` or `UNKNOWN`, by the rule above."""
-        if self.seeds < ENOUGH_SEEDS or self.low is None or self.low <= 0 <= self.high:
+        if self.seeds < ENOUGH_SEEDS or self.low is None or self.unsettled:
+            return UNKNOWN
+        if _includes_zero((self.low, self.high)):
             return UNKNOWN
         return HELPS if self.mean > 0 else HURTS
+
+
+def _includes_zero(interval: tuple[float, float]) -> bool:
+    low, high = interval
+    return low <= 0 <= high
 
 
 def independent(scores: Sequence[float], others: Sequence[float]) -> Difference:
@@ -122,16 +155,29 @@ def _seeds_needed(mean: float, deviation: float, paired: bool) -> int | None:
 
 
 def widened(difference: Difference, low: float, high: float) -> Difference:
-    """Makes an interval wide enough to hold another one, too, that is of another kind of chance."""
+    """Makes an interval wide enough to hold another one, too, that is of another kind of chance.
+
+    Args:
+        difference: With Student's interval over seeds, or none.
+        low: Lower end of the interval over sources.
+        high: Its upper end.
+
+    Returns:
+        The difference with an interval that holds both, and with each of the two.
+    """
+    both = dataclasses.replace(difference, over_sources=(low, high))
     if difference.low is None:
-        return dataclasses.replace(difference, low=low, high=high)
+        return dataclasses.replace(both, low=low, high=high)
     return dataclasses.replace(
-        difference, low=min(difference.low, low), high=max(difference.high, high)
+        both,
+        low=min(difference.low, low),
+        high=max(difference.high, high),
+        over_seeds=(difference.low, difference.high),
     )
 
 
 def what_would_tell(difference: Difference) -> str:
-    """Says in a sentence what it would take where it cannot be told; empty where it can."""
+    """Says in a sentence or two what it would take where it cannot be told; empty where it can."""
     if difference.verdict != UNKNOWN:
         return ""
     if difference.seeds == 1:
@@ -139,6 +185,18 @@ def what_would_tell(difference: Difference) -> str:
             f"One seed proves nothing: at least {ENOUGH_SEEDS - 1} more on each side are needed"
             " before anything can be said."
         )
+    if difference.unsettled:
+        return difference.unsettled
+    over_seeds = difference.over_seeds
+    if difference.seeds >= ENOUGH_SEEDS and over_seeds and not _includes_zero(over_seeds):
+        return (
+            "The interval over seeds alone excludes 0, so that the doubt is about the images: more"
+            " test sources, not more seeds, are needed."
+        )
+    return " ".join(filter(None, [_more_seeds(difference), _more_sources(difference)]))
+
+
+def _more_seeds(difference: Difference) -> str:
     needed = difference.seeds_needed
     if needed is None:
         return (
@@ -151,6 +209,15 @@ def what_would_tell(difference: Difference) -> str:
     return (
         f"If the difference is as measured, about {needed} seeds on each side would tell,"
         f" {more} more."
+    )
+
+
+def _more_sources(difference: Difference) -> str:
+    if difference.over_sources is None or not _includes_zero(difference.over_sources):
+        return ""
+    return (
+        "The interval over sources includes 0 as well, so that more test sources may be needed,"
+        " too."
     )
 
 
