@@ -296,7 +296,7 @@ def test_an_unknown_key_of_a_task(capsys, file_of):
 def test_a_missing_file(capsys, name):
     message = refusal(capsys, "--config", name)
     assert "config" in message and "does not exist" in message and name in message
-    assert "atari/fast_dqn, atari/fast_random" in message
+    assert "atari/fast_arrow_of_time, atari/fast_dqn, atari/fast_jigsaw" in message
 
 
 def test_a_folder_instead_of_a_file(capsys, tmp_path):
