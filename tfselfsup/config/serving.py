@@ -13,7 +13,7 @@ class Limits:
 
     Attributes:
         batch_size: Most examples that are answered in one call of a model.
-        batch_wait: Seconds that the first example of a batch waits for others.
+        batch_wait: Seconds that the first example waits for others, where none is being answered.
         request_bytes: Largest body of a request.
         instances: Most examples of one request.
     """

@@ -28,18 +28,20 @@ class ServedModel(abc.ABC):
     signature: str
     input: str
 
-    def __init__(self, folder: Path, description: dict[str, Any]):
-        """Loads the model and answers one request, so that the first client need not wait.
+    def __init__(self, folder: Path, description: dict[str, Any], batch_size: int = 1):
+        """Loads the model and answers once at every size of a batch, so that no client need wait.
 
         Args:
             folder: Of the version.
             description: What it is.
+            batch_size: Most examples that will be answered in one call.
         """
         self.description = {**description, "version": int(folder.name)}
         self._loaded = tf.saved_model.load(str(folder))  # its variables vanish with it
         self._function = self._loaded.signatures[self.signature]
         self.outputs = tuple(sorted(self._function.structured_outputs))
-        self.answer([self._blank()])
+        for size in sorted({_padded(count) for count in range(1, batch_size + 1)}):
+            self.answer([self._blank()] * size)
 
     def of_file(self, content: bytes) -> np.ndarray:
         """Returns the example that a file is.
@@ -58,8 +60,13 @@ class ServedModel(abc.ABC):
         """
 
     def answer(self, examples: Sequence[np.ndarray]) -> list[dict[str, np.ndarray]]:
-        """Answers several examples in one call: for each a value of every output."""
-        batch = self._function(**{self.input: tf.constant(np.stack(examples))})
+        """Answers several examples in one call: for each a value of every output.
+
+        The batch is filled up to a power of 2: the first call of a size costs as much as many
+        others, because oneDNN prepares its kernels for it.
+        """
+        filled = [*examples, *[examples[-1]] * (_padded(len(examples)) - len(examples))]
+        batch = self._function(**{self.input: tf.constant(np.stack(filled))})
         answers = {name: batch[name].numpy() for name in self.outputs}
         return [{name: answers[name][row] for name in answers} for row in range(len(examples))]
 
@@ -110,11 +117,20 @@ class ServedAgent(ServedModel):
         return np.zeros(self._shape(), np.uint8)
 
 
+def _padded(count: int) -> int:
+    """Returns the next power of 2."""
+    return 1 << (count - 1).bit_length()
+
+
 _KINDS = {"classifier": ServedClassifier, "agent": ServedAgent}
 
 
-def load(folder: Path) -> ServedModel:
+def load(folder: Path, batch_size: int = 1) -> ServedModel:
     """Loads a version of a model.
+
+    Args:
+        folder: Of the version.
+        batch_size: Most examples that will be answered in one call.
 
     Raises:
         ValueError: If it was not written by `bin/export_model`.
@@ -125,4 +141,4 @@ def load(folder: Path) -> ServedModel:
             f"expected a model of kind {' or '.join(_KINDS)}, got {description.get('kind')} in "
             f"{folder}; export it again with bin/export_model"
         )
-    return _KINDS[description["kind"]](folder, description)
+    return _KINDS[description["kind"]](folder, description, batch_size)

@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse
 
 from tfselfsup.config.serving import Limits
 from tfselfsup.serving import layout, payloads, served_model, uploads
+from tfselfsup.serving.batching import Batcher
 from tfselfsup.serving.payloads import Refused
 
 # A client that sends too much is listened to for as many times the limit, so that it reads why.
@@ -43,9 +44,11 @@ class Server:
         """
         self._limits = limits
         found = layout.find(Path(directory))
-        self._models = {name: served_model.load(folder) for name, folder in found.items()}
+        self._models = {
+            name: served_model.load(folder, limits.batch_size) for name, folder in found.items()
+        }
         self._batched = {
-            name: _batched(model, limits.batch_size, limits.batch_wait)
+            name: Batcher(model.answer, limits.batch_size, limits.batch_wait)
             for name, model in self._models.items()
         }
         self._routes: tuple[tuple[str, re.Pattern[str], Callable[..., Awaitable[Any]]], ...] = (
@@ -149,19 +152,6 @@ def _each(what: str, read: Callable[[Any], Any], parts: Sequence[Any]) -> list[A
         except Refused as refused:
             raise Refused(refused.status, f"{what} {index}: {refused.reason}") from refused
     return examples
-
-
-def _batched(
-    model: served_model.ServedModel, batch_size: int, wait: float
-) -> Callable[[Any], Awaitable[Any]]:
-    """Returns what answers one example, together with others that come at the same time."""
-
-    @serve.batch(max_batch_size=batch_size, batch_wait_timeout_s=wait)
-    async def answer(examples):
-        # In a thread, so that other requests are read and decoded meanwhile.
-        return await asyncio.to_thread(model.answer, examples)
-
-    return answer
 
 
 def application(directory: Path, limits: Limits, replicas: int) -> serve.Application:
