@@ -68,7 +68,8 @@ def _environments(paths: Sequence[Path]) -> Section:
 
 def _pictures(path: Path) -> list[Picture]:
     """Lists the images and the videos of a run directory."""
-    files = [*sorted(path.glob("figures/*.png")), *sorted(path.glob("videos/*.mp4"))]
+    # `bin/attribute` gives the maps of each question a folder of their own.
+    files = [*sorted(path.glob("figures/**/*.png")), *sorted(path.glob("videos/*.mp4"))]
     return [
         Picture(
             re.sub("[^A-Za-z0-9_-]", "_", f"{path.name}_{file.stem}"),
