@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.report.scored_runs import MODEL
 from tfselfsup.programs import report
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,12 +56,7 @@ def made_classifier(path, model, accuracy, **others):
         "kind": "classifier",
         "model": model,
         "weights": "random",
-        "stand_in": False,
-        "task": None,
-        "data_set": "dfdc",
-        "split": "hard",
-        "part": "test",
-        "seed": 0,
+        **MODEL,
     }
     (path / "evaluation.json").write_text(json.dumps(evaluation | scores | others))
     return path

@@ -8,16 +8,20 @@ from tfselfsup.config import AgentConfig, AgentExperiment, TaskConfig
 from tfselfsup.report.aggregate import AgentRun
 from tfselfsup.report.classifiers import ClassifierRun
 
-EVALUATION = {
-    "kind": "classifier",
-    "model": "mobilenet",
-    "weights": "imagenet",
+# What most of the classifiers in the tests have in common.
+MODEL = {
     "stand_in": False,
     "task": None,
     "data_set": "dfdc",
     "split": "hard",
     "part": "test",
     "seed": 0,
+}
+EVALUATION = {
+    "kind": "classifier",
+    "model": "mobilenet",
+    "weights": "imagenet",
+    **MODEL,
     "accuracy": 0.69,
     "accuracy_low": 0.65,
     "accuracy_high": 0.73,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.report.scored_runs import MODEL
 from tfselfsup.config import AgentConfig, AgentExperiment, TaskConfig
 from tfselfsup.report import aggregate
 
@@ -29,12 +30,7 @@ CLASSIFIER = {
     "kind": "classifier",
     "model": "alexnet",
     "weights": "random",
-    "stand_in": False,
-    "task": None,
-    "data_set": "dfdc",
-    "split": "hard",
-    "part": "test",
-    "seed": 0,
+    **MODEL,
     "accuracy": 0.6,
     "accuracy_low": 0.5,
     "accuracy_high": 0.7,

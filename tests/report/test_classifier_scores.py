@@ -3,6 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.report.scored_runs import MODEL
 from tfselfsup.report import classifier_scores
 from tfselfsup.report.classifiers import ClassifierRun
 
@@ -20,12 +21,7 @@ def scored(model="mobilenet", value=0.5, **others):
     evaluation = {
         "model": model,
         "weights": "imagenet",
-        "stand_in": False,
-        "task": None,
-        "data_set": "dfdc",
-        "split": "hard",
-        "part": "test",
-        "seed": 0,
+        **MODEL,
         "protocol": {"mode": "probe"},
         "examples": 8,
         "log_loss_uncalibrated": value + 0.25,

@@ -3,6 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.report.scored_runs import MODEL
 from tfselfsup.report import classifier_tables, over_seeds
 from tfselfsup.report.classifiers import ClassifierRun
 
@@ -11,12 +12,7 @@ def scored(model, weights="imagenet", accuracy=0.5, *, interval=(0.4, 0.6), **ot
     evaluation = {
         "model": model,
         "weights": weights,
-        "stand_in": False,
-        "task": None,
-        "data_set": "dfdc",
-        "split": "hard",
-        "part": "test",
-        "seed": 0,
+        **MODEL,
         "accuracy": accuracy,
         "accuracy_low": interval[0],
         "accuracy_high": interval[1],

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tests.report.scored_runs import MODEL
 from tfselfsup.report import robustness_figures
 from tfselfsup.report.classifiers import ClassifierRun
 
@@ -16,12 +17,7 @@ def scored(*tables, weights="imagenet", **changed) -> ClassifierRun:
     evaluation = {
         "model": "mobilenet",
         "weights": weights,
-        "stand_in": False,
-        "task": None,
-        "data_set": "dfdc",
-        "split": "hard",
-        "part": "test",
-        "seed": 0,
+        **MODEL,
         "protocol": {"mode": "probe"},
     }
     robustness = pd.concat(tables, ignore_index=True) if tables else None
