@@ -91,19 +91,7 @@ def _compared(groups: dict[str, list[AgentRun]], name: str, without: str, game: 
         # Without an interval: a bootstrap of a few runs would claim far more than is known.
         better = statistics.probability_of_improvement(scores[:, None], others[:, None]).value
         figures += f"; of all pairs of a run with it and one without, it won {better:.0%}"
-    return Comparison(
-        question=hypothesis.question,
-        kind=AGENT,
-        of=name,
-        against=without,
-        score="mean raw score",
-        difference=difference.mean,
-        low=difference.low,
-        high=difference.high,
-        seeds=difference.seeds,
-        verdict=difference.verdict,
-        sentence=hypothesis.answer(difference, figures),
-    )
+    return Comparison.of_difference(hypothesis, difference, AGENT, "mean raw score", figures)
 
 
 def _seeds(own: int, others: int) -> str:

@@ -145,19 +145,7 @@ def _compared(
     figures = "; ".join(_in_words(score, one) for score, one in measured.items())
     figures += f"; {evidence.counted(len(pairs))}{doubts}"
     return [
-        Comparison(
-            question=hypothesis.question,
-            kind=CLASSIFIER,
-            of=treatment,
-            against=hypothesis.subject,
-            score=SCORES[score][1],
-            difference=difference.mean,
-            low=difference.low,
-            high=difference.high,
-            seeds=difference.seeds,
-            verdict=difference.verdict,
-            sentence=hypothesis.answer(difference, figures),
-        )
+        Comparison.of_difference(hypothesis, difference, CLASSIFIER, SCORES[score][1], figures)
         for score, difference in measured.items()
     ]
 

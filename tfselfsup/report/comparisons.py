@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tfselfsup.report.document import listed
+from tfselfsup.report.evidence import Difference, Hypothesis
 
 AGENT, CLASSIFIER = "agent", "classifier"
 # Scores whose comparisons are told in a sentence; those of others stand in the table only.
@@ -43,6 +44,33 @@ class Comparison:
     seeds: int
     verdict: str
     sentence: str
+
+    @classmethod
+    def of_difference(
+        cls, hypothesis: Hypothesis, difference: Difference, kind: str, score: str, figures: str
+    ) -> Comparison:
+        """Answers a hypothesis by what was measured.
+
+        Args:
+            hypothesis: What may help, and what.
+            difference: Of the score.
+            kind: `AGENT` or `CLASSIFIER`.
+            score: What is compared.
+            figures: What was measured, in words.
+        """
+        return cls(
+            question=hypothesis.question,
+            kind=kind,
+            of=hypothesis.treatment,
+            against=hypothesis.subject,
+            score=score,
+            difference=difference.mean,
+            low=difference.low,
+            high=difference.high,
+            seeds=difference.seeds,
+            verdict=difference.verdict,
+            sentence=hypothesis.answer(difference, figures),
+        )
 
 
 def answers(found: Iterable[Comparison], places: Sequence[str]) -> tuple[str, ...]:
