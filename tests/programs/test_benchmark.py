@@ -1,4 +1,5 @@
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 from tests.serving import exported
 from tfselfsup.benchmarks.stages import Interval
 from tfselfsup.config import RuntimeConfig
+from tfselfsup.models import hub_stand_in, trunks
 from tfselfsup.programs import benchmark, benchmark_case, serve
 
 
@@ -90,6 +92,41 @@ def test_a_peer_s_interpreter_that_is_not_there_is_a_user_s_mistake(capsys):
     assert ended.value.code == 2
     message = capsys.readouterr().err
     assert "no/such/python" in message and message.count("\n") == 1
+
+
+@pytest.fixture
+def small_encoders(monkeypatch):
+    """One trunk instead of all, which take minutes, and one that is not for photographs."""
+    kept = {"tiny": trunks.TRUNKS["squeezenet"]._replace(side=64)}
+    kept["two_layer_cnn"] = trunks.TRUNKS["two_layer_cnn"]
+    monkeypatch.setattr(trunks, "TRUNKS", kept)
+    monkeypatch.setattr(benchmark, "start_tensorflow", lambda runtime: None)
+
+
+def test_encoders_and_modules_are_measured_in_turn(small_encoders, tmp_path, capsys):
+    hub_stand_in.write_stand_in(tmp_path / "module")
+    given = json.dumps([str(tmp_path / "module")])
+    benchmark.main(["encoders", "--intervals", "2", "--batches", "1", "--modules", given])
+    rows = cells(capsys.readouterr().out.strip())
+    assert [(row["encoder"], row["side, pixels"], row["precision"]) for row in rows] == [
+        ("tiny", "64", "float32"),
+        ("tiny", "64", "mixed_bfloat16"),
+        (f"{tmp_path / 'module'} (stand-in)", "256", "float32"),
+    ]
+    for row in rows:
+        lowest, highest = map(float, row["from, to"].split(", "))
+        cached = float(row["from the cache, images/s"].replace(",", ""))
+        assert 0 < lowest <= float(row["images/s"]) <= highest < cached
+        gain = float(row["gain"].replace(",", ""))
+        assert gain == pytest.approx(cached / float(row["images/s"]), rel=0.02)
+
+
+def test_a_module_that_is_not_there_is_one_line(small_encoders, capsys):
+    with pytest.raises(SystemExit) as ended:
+        benchmark.main(["encoders", "--modules", '["no/such/module"]'])
+    message = capsys.readouterr().err
+    assert ended.value.code == 2 and "no/such/module" in message
+    assert message.count("\n") == 1
 
 
 def serving(folder, capsys, *arguments):

@@ -10,6 +10,7 @@ import pytest
 from skimage import data as photographs
 
 from tests.programs.conftest import SMALL
+from tfselfsup.attribution import overlays
 from tfselfsup.config import ClassifierExperiment, ExtractionConfig
 from tfselfsup.datasets.loading import FaceData
 from tfselfsup.datasets.videos import VideoReader
@@ -20,6 +21,7 @@ from tfselfsup.vision import calibration, video_scoring
 pytestmark = pytest.mark.usefixtures("one_tensorflow")
 
 FEW = ("--extraction.detector", "haar", "--extraction.frames_per_video", 3, "--workers", 1)
+WITH_MAPS = ("--video", "--attribution")
 
 
 @pytest.fixture(autouse=True)
@@ -138,7 +140,7 @@ def test_where_the_score_is_sensitive_is_drawn_over_the_face(model, tmp_path):
     path = write_video(tmp_path / "face.mp4")
     plain, drawn = tmp_path / "plain", tmp_path / "drawn"
     run(path, "--model", model.path, "--out", plain, "--video", *FEW)
-    run(path, "--model", model.path, "--out", drawn, "--video", "--attribution", *FEW)
+    run(path, "--model", model.path, "--out", drawn, *WITH_MAPS, *FEW)
     assert (drawn / "scores.csv").read_bytes() == (plain / "scores.csv").read_bytes()
     first = pd.read_csv(drawn / "scores.csv").iloc[0]
     x, y, side = first[["x", "y", "side"]].astype(int)
@@ -155,6 +157,21 @@ def test_where_the_score_is_sensitive_is_drawn_over_the_face(model, tmp_path):
     # Where the map is dark the face is grey, nearly: colours are stored for blocks of pixels.
     colours = after[y + edge : y + side - edge, x + edge : x + side - edge]
     assert np.ptp(colours, axis=-1).min() < 25
+
+
+def test_no_more_maps_are_held_than_said(model, tmp_path, monkeypatch):
+    path = write_video(tmp_path / "face.mp4")
+    scales = []
+    monkeypatch.setattr(overlays, "scale_of", lambda maps: scales.append(len(maps)) or 0.01)
+    drawn = []
+    for held in (64, 2):
+        monkeypatch.setattr(score_video, "MAPS_HELD", held)
+        run(path, "--model", model.path, "--out", tmp_path / f"{held}", *WITH_MAPS, *FEW)
+        drawn += (tmp_path / f"{held}" / "annotated").iterdir()
+    # Of three faces: all at once, then the first and the last for the scale, and two at a time.
+    assert scales == [3, 2]
+    whole, in_part = ([frame.pixels for frame in VideoReader(file, rate=1000)] for file in drawn)
+    np.testing.assert_array_equal(in_part, whole)
 
 
 def test_an_attribution_needs_a_video_and_a_network(train, model, tmp_path, capsys):

@@ -18,21 +18,22 @@ class EncoderCase:
     """An encoder that is measured interval by interval, in turn with others.
 
     Attributes:
-        name: Of the trunk.
+        name: Of the trunk or the module.
         side: Height and width of the images, pixels.
         precision: Of its layers.
         images_per_second: One for each interval.
     """
 
-    def __init__(self, make_encoder: Callable[[], tf.keras.Model], precision: str):
+    def __init__(self, name: str, precision: str, make_encoder: Callable[[], tf.keras.Model]):
         """Builds the encoder and runs it once, which compiles it.
 
         Args:
-            make_encoder: Makes it; from uint8 [B, 1, side, side, 3] to a dict with `pooled`.
+            name: What it is called in the table.
             precision: What it is made with.
+            make_encoder: Makes it; from uint8 [B, 1, side, side, 3] to a dict with `pooled`.
         """
         model = make_encoder()
-        self.name, self.side, self.precision = model.name, model.input_shape[2], precision
+        self.name, self.precision, self.side = name, precision, model.input_shape[2]
         self.images_per_second: list[float] = []
         # Made-up images: how long a network takes does not depend on what they show.
         generator = np.random.default_rng(0)

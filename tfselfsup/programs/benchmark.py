@@ -37,9 +37,9 @@ def main(arguments: list[str] | None = None) -> None:
         "what",
         choices=list(_MEASURES),
         help="agents: training loops on Pong; games: plain DQN with more and more games side by "
-        "side; replay: memory and speed of the replay memory; encoders: images/s of the trunks; "
-        "probes: how often a probe on --data diverges or learns nothing; serving: an exported "
-        "classifier, --model, over HTTP and called directly, and whether answers are lost",
+        "side; replay: memory and speed of the replay memory; encoders: images/s of the trunks and "
+        "of --modules; probes: how often a probe on --data diverges or learns nothing; serving: an "
+        "exported classifier, --model, over HTTP and called directly, and whether answers are lost",
     )
     parser.add_argument("--config", action="config", help="YAML file with the options below")
     parser.add_argument("--num_envs", type=PositiveInt, default=32, help="games side by side")
@@ -58,6 +58,12 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument(
         "--batches", type=PositiveInt, default=2, help="of each interval of an encoder"
+    )
+    parser.add_argument(
+        "--modules",
+        type=list[str],
+        default=[],
+        help="TF-Hub handles, or folders of modules, that are measured beside the trunks",
     )
     parser.add_argument("--data", default="runs/faces", help="face crops, of probes")
     parser.add_argument("--trunk", default="mobilenet", help="of probes")
@@ -100,11 +106,12 @@ def measure_replay(_) -> str:
 
 
 def measure_encoders(parsed) -> str:
-    """Measures the trunks of classifiers, and returns a table."""
+    """Measures the encoders of classifiers, and returns a table."""
     from tfselfsup.programs import benchmark_vision
 
     start_tensorflow(config.ClassifierExperiment().runtime)
-    return _markdown(benchmark_vision.measure_encoders(parsed))
+    with user_mistakes():
+        return _markdown(benchmark_vision.measure_encoders(parsed))
 
 
 def measure_probes(parsed) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tfselfsup.config import ClassifierExperiment, EncoderConfig, ImageDataConfig, ProbeConfig
@@ -12,26 +15,21 @@ CACHED_IMAGES = 8000
 
 
 def measure_encoders(parsed) -> list[dict]:
-    """Measures every trunk for photographs in both precisions.
+    """Measures every trunk for photographs in both precisions, and TF-Hub modules in their own.
 
     Returns:
         A row for each: images/s, and those of the cache.
+
+    Raises:
+        ValueError: If a module is none, or does not encode images.
     """
     import numpy as np
 
     from tfselfsup.benchmarks import encoders as measured
-    from tfselfsup.models import encoders, trunks
 
-    photographic = {name: trunk for name, trunk in trunks.TRUNKS.items() if trunk.channels == 3}
     cases = [
-        measured.EncoderCase(
-            lambda name=name, trunk=trunk, precision=precision: encoders.encoder(
-                (1, trunk.side, trunk.side, 3), name, precision=precision
-            ),
-            precision,
-        )
-        for name, trunk in photographic.items()
-        for precision in PRECISIONS
+        measured.EncoderCase(name, precision, make_encoder)
+        for name, precision, make_encoder in (*_trunks(), *_modules(parsed.modules))
     ]
     for _ in range(parsed.intervals):
         for case in cases:
@@ -43,7 +41,7 @@ def measure_encoders(parsed) -> list[dict]:
         speed = np.median(case.images_per_second)
         rows.append(
             {
-                "trunk": case.name,
+                "encoder": case.name,
                 "side, pixels": case.side,
                 "precision": case.precision,
                 "images/s": f"{speed:.1f}",
@@ -53,6 +51,28 @@ def measure_encoders(parsed) -> list[dict]:
             }
         )
     return rows
+
+
+def _trunks() -> Iterator[tuple[str, str, Callable]]:
+    """Names the trunks for photographs, with each precision, and what makes the encoder."""
+    from tfselfsup.models import encoders, trunks
+
+    photographic = {name: trunk for name, trunk in trunks.TRUNKS.items() if trunk.channels == 3}
+    for (name, trunk), precision in itertools.product(photographic.items(), PRECISIONS):
+        shape = (1, trunk.side, trunk.side, 3)
+        yield name, precision, functools.partial(encoders.encoder, shape, name, None, precision)
+
+
+def _modules(handles: Sequence[str]) -> Iterator[tuple[str, str, Callable]]:
+    """Names TF-Hub modules, which calculate in float32, and what makes the encoder."""
+    from tfselfsup.models import hub_encoders, hub_stand_in
+
+    shape = (1, hub_encoders.SIDE, hub_encoders.SIDE, 3)
+    for handle in handles:
+        directory = hub_encoders.resolve(handle)
+        mark = " (stand-in)" if hub_stand_in.is_stand_in(directory) else ""
+        make_encoder = functools.partial(hub_encoders.encoder, shape, directory)
+        yield f"{handle}{mark}", PRECISIONS[0], make_encoder
 
 
 def measure_probes(parsed) -> list[dict]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import sys
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # How faces of other settings differ from those that were learnt from.
 COMPARED = ("detector", "margin", "jpeg_quality", "choose")
 COPIES = 20  # noisy ones of each face, for an attribution
+MAPS_HELD = 64  # attributions of faces that are in memory at once
 SHOWN = ("video", "status", "faces", "probability", "probability_low", "probability_high")
 
 
@@ -235,7 +237,7 @@ def _print(scored: Sequence[ScoredVideo], described: dict[str, Any], out: Path) 
 
 
 def _face_drawer(classifier: TrainedClassifier, out: Path) -> Callable[[ScoredVideo], DrawFace]:
-    """Makes what computes the maps of a video's faces and returns what draws them."""
+    """Makes what returns, for a video, what draws the maps of its faces."""
     import numpy as np
 
     from tfselfsup.attribution import overlays, position_maps
@@ -247,12 +249,22 @@ def _face_drawer(classifier: TrainedClassifier, out: Path) -> Callable[[ScoredVi
     side = classifier.encoder.side
 
     def drawing(video: ScoredVideo) -> DrawFace:
-        crops = [video_scoring.read_crop(out / crop.file, side) for crop in video.manifest.crops]
-        maps = maps_of(np.stack(crops), FAKE)
-        largest = overlays.scale_of(maps)  # one for the whole video, so that it does not flicker
+        files = [out / crop.file for crop in video.manifest.crops]
+
+        # Frames are drawn in their order, so that the last maps suffice: a video may be long.
+        @functools.lru_cache(maxsize=1)
+        def maps_at(numbers: range) -> np.ndarray:
+            faces = [video_scoring.read_crop(files[number], side) for number in numbers]
+            return maps_of(np.stack(faces), FAKE)
+
+        # One scale for the whole video, so that it does not flicker, from faces all over it.
+        every = -(-len(files) // MAPS_HELD)
+        largest = overlays.scale_of(maps_at(range(0, len(files), every)))
 
         def draw(face: np.ndarray, number: int) -> np.ndarray:
-            return overlays.overlay(face, overlays.fitted(maps[number], *face.shape[:2]), largest)
+            start = number - number % MAPS_HELD
+            map_ = maps_at(range(start, min(start + MAPS_HELD, len(files))))[number - start]
+            return overlays.overlay(face, overlays.fitted(map_, *face.shape[:2]), largest)
 
         return draw
 
