@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -104,14 +105,17 @@ def test_stopping_lets_runs_save(workers, calls, tmp_path):
         assert (tmp_path / f"{name}_saved").read_text() == "saved"
 
 
-@pytest.mark.slow  # Ray asks for a minute and more
-def test_a_cluster_that_is_not_there_is_a_user_s_mistake():
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:port"])
+def test_a_cluster_that_is_not_there_is_a_user_s_mistake_at_once(address):
+    started = time.monotonic()
     with pytest.raises(ValueError, match="ray start"):
-        RayWorkers("127.0.0.1:1", slots=2, threads=1)
+        RayWorkers(address, slots=2, threads=1)
+    assert time.monotonic() - started < 20
 
 
 OUT_OF_MEMORY = """
 import sys
+import time
 from pathlib import Path
 from tfselfsup.programs import reproduction_on_ray as on_ray
 from tfselfsup.programs.program_processes import Calls

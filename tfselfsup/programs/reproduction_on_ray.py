@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import socket
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from tfselfsup.programs.program_processes import (
 )
 
 LOCAL = "local"  # as Ray calls it, too
+CONNECTING = 10  # seconds
 RETRIES = 5  # of a run whose worker, or machine, died, or whose memory did not suffice
 
 
@@ -55,6 +57,7 @@ class RayWorkers(Workers):
         self._ray = ray
         processors = {"num_cpus": slots * threads} if address == LOCAL else {}
         try:
+            _connect(address)
             ray.init(
                 # Without it Ray would take a cluster that is running here, or in RAY_ADDRESS.
                 address=address,
@@ -118,6 +121,13 @@ def reserved_processors(threads: int, nodes: Sequence[Mapping[str, Any]]) -> int
     """
     processors = (int(node["Resources"].get("CPU", 0)) for node in nodes)
     return min(threads, max((1, *processors)))
+
+
+def _connect(address: str) -> None:
+    """Finds out soon that nobody listens at host:port, for which Ray takes a minute and more."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host:
+        socket.create_connection((host, int(port)), CONNECTING).close()
 
 
 def _run_programs(calls: Calls) -> Outcome:
