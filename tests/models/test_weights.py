@@ -214,10 +214,21 @@ def test_what_keras_asks_for_is_what_its_applications_ask_for(home, monkeypatch)
         assert by_us == by_keras
 
 
-def test_imagenet_of_pytorch_has_to_be_imported_and_of_rotnet_there_is_none():
-    refused(
-        lambda: weights.resolve("alexnet", "imagenet"),
-        "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
-        "bin/import_torch_weights",
-    )
-    refused(lambda: weights.resolve("alexnet_bn", "imagenet"), "'alexnet_bn'", "path")
+@pytest.mark.parametrize(
+    ("trunk", "checkpoint"),
+    [
+        ("alexnet", "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"),
+        ("alexnet_bn", "model_net_epoch50 from https://github.com/gidariss"),
+    ],
+)
+@pytest.mark.parametrize(("given", "file"), [("imagenet", "FILE"), ("a/b.h5", "a/b.h5")])
+def test_what_is_for_pytorch_only_has_to_be_imported(trunk, checkpoint, given, file):
+    command = f"--trunk {trunk} --out {file}"
+    refused(lambda: weights.resolve(trunk, given), checkpoint, "bin/import_torch_weights", command)
+
+
+def test_for_want_of_a_file_there_are_the_published_weights_if_there_are_any():
+    keras = "or give 'imagenet' for those of https://storage"
+    refused(lambda: weights.resolve("resnet50", "no.h5"), "'no.h5'", "check the path", keras)
+    with pytest.raises(ValueError, match="check the path$"):
+        weights.resolve("nature_cnn", "no.h5")

@@ -22,13 +22,11 @@ class Published(NamedTuple):
         file: Its name in Keras' cache.
         url: Where it is to be had.
         md5: MD5 or SHA-256 of its content, as `tf.keras.utils.get_file` takes it, where known.
-        pytorch: Whether it is a PyTorch checkpoint, which has to be imported first.
     """
 
     file: str
     url: str
     md5: str | None = None
-    pytorch: bool = False
 
 
 class Trunk(NamedTuple):
@@ -39,12 +37,14 @@ class Trunk(NamedTuple):
             by name: `pooled` [B, d], where there is one `map` [B, h, w, c], and further ones.
         side: Height and width it was published with, in pixels.
         imagenet: The weights that the word `imagenet` stands for.
+        pytorch: A checkpoint for PyTorch, which has to be imported first.
         channels: The number of channels T*C it needs, if not any will do.
     """
 
     build: Callable[[tf.Tensor], dict[str, tf.Tensor]]
     side: int
     imagenet: Published | None = None
+    pytorch: Published | None = None
     channels: int | None = None
 
 
@@ -54,14 +54,18 @@ TRUNKS: dict[str, Trunk] = {
     "alexnet": Trunk(
         alexnet.build,
         side=224,
-        imagenet=Published(
+        pytorch=Published(
             "alexnet-owt-7be5be79.pth",
             "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
-            pytorch=True,
         ),
         channels=3,
     ),
-    "alexnet_bn": Trunk(alexnet.build_batch_norm, side=224, channels=3),
+    "alexnet_bn": Trunk(
+        alexnet.build_batch_norm,
+        side=224,
+        pytorch=Published("model_net_epoch50", "https://github.com/gidariss/FeatureLearningRotNet"),
+        channels=3,
+    ),
     "resnet50": Trunk(
         resnet50.build,
         side=224,

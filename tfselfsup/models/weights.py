@@ -156,29 +156,34 @@ def resolve(trunk_name: str, weights: str | Path) -> Path | None:
     Raises:
         ValueError: If there is no such trunk or file, or if it cannot be downloaded.
     """
-    published = trunks.get(trunk_name).imagenet
+    trunk = trunks.get(trunk_name)
     if weights == "random":
         return None
     if weights != "imagenet":
         if not Path(weights).is_file():
             raise ValueError(
                 f"expected weights 'random', 'imagenet' or a file, got '{weights}', which does not "
-                "exist; check the path"
+                f"exist; check the path{_instead(trunk_name, trunk, weights)}"
             )
         return Path(weights)
-    if published is None:
+    if trunk.imagenet is None:
         raise ValueError(
             f"expected weights 'random' or a file for trunk '{trunk_name}', got 'imagenet', which "
-            "nobody published for it; give a path"
+            f"nobody published for Keras; give a path{_instead(trunk_name, trunk, 'FILE')}"
         )
-    if published.pytorch:
-        raise ValueError(
-            f"expected a file of weights for trunk '{trunk_name}', got 'imagenet', which is "
-            f"published for PyTorch only; download {published.url}, turn it with "
-            f"bin/import_torch_weights {published.file} --trunk {trunk_name} --out FILE, and give "
-            "that file"
+    return _downloaded(trunk_name, trunk.imagenet)
+
+
+def _instead(trunk_name: str, trunk: trunks.Trunk, file: str | Path) -> str:
+    """Says what else to do for want of a file: where weights are to be had, and how they get in."""
+    if trunk.pytorch is not None:
+        return (
+            f", or make it: take {trunk.pytorch.file} from {trunk.pytorch.url}, and run "
+            f"bin/import_torch_weights {trunk.pytorch.file} --trunk {trunk_name} --out {file}"
         )
-    return _downloaded(trunk_name, published)
+    if trunk.imagenet is not None:
+        return f", or give 'imagenet' for those of {trunk.imagenet.url}"
+    return ""
 
 
 def _downloaded(trunk_name: str, published: trunks.Published) -> Path:
