@@ -492,7 +492,7 @@ def test_fast_agents_differ_in_nothing_but_the_task():
     for agent in agents.values():
         assert agent.agent.tasks
         assert differences(dqn, agent).keys() == {"agent.tasks"}
-    assert agents["fast_rotation"].agent.tasks == (TaskConfig("rotation"),)
+    assert agents["fast_rotation"].agent.tasks == (TaskConfig("rotation", weight=0.1),)
     sequence = TaskConfig("frame_order", options={"classes": 12})
     assert agents["fast_sequence"].agent.tasks == (sequence,)
     assert_scored_alike(dqn, random)

@@ -45,6 +45,14 @@ def test_a_peer_that_ends_says_why_in_one_line(script_of, text):
         peer.Peer(sys.executable, SETTINGS).run(10)
 
 
+def test_a_peer_that_had_ended_before_it_was_asked_says_why_too(script_of):
+    script_of("print('ready', flush=True)\nimport no_such_library")
+    one = peer.Peer(sys.executable, SETTINGS)
+    one._process.wait()
+    with pytest.raises(ValueError, match="No module named 'no_such_library'.*performance.md"):
+        one.run(10)
+
+
 def test_an_interpreter_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="--peer_python.*no/such/python"):
         peer.Peer("no/such/python", SETTINGS)

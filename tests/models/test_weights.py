@@ -218,10 +218,12 @@ def test_what_keras_asks_for_is_what_its_applications_ask_for(home, monkeypatch)
     ("trunk", "checkpoint"),
     [
         ("alexnet", "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"),
-        ("alexnet_bn", "model_net_epoch50 from https://github.com/gidariss"),
+        ("alexnet_bn", "model_net_epoch50, which https://github.com/gidariss"),
     ],
 )
-@pytest.mark.parametrize(("given", "file"), [("imagenet", "FILE"), ("a/b.h5", "a/b.h5")])
+@pytest.mark.parametrize(
+    ("given", "file"), [("imagenet", "FILE.h5"), ("a b.h5", "'a b.h5'"), ("a/run", "FILE.h5")]
+)
 def test_what_is_for_pytorch_only_has_to_be_imported(trunk, checkpoint, given, file):
     command = f"--trunk {trunk} --out {file}"
     refused(lambda: weights.resolve(trunk, given), checkpoint, "bin/import_torch_weights", command)

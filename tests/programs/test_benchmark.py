@@ -109,9 +109,9 @@ def test_encoders_and_modules_are_measured_in_turn(small_encoders, tmp_path, cap
     benchmark.main(["encoders", "--intervals", "2", "--batches", "1", "--modules", given])
     rows = cells(capsys.readouterr().out.strip())
     assert [(row["encoder"], row["side, pixels"], row["precision"]) for row in rows] == [
+        (f"{tmp_path / 'module'} (stand-in)", "256", "float32"),
         ("tiny", "64", "float32"),
         ("tiny", "64", "mixed_bfloat16"),
-        (f"{tmp_path / 'module'} (stand-in)", "256", "float32"),
     ]
     for row in rows:
         lowest, highest = map(float, row["from, to"].split(", "))

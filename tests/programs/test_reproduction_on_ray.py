@@ -105,7 +105,9 @@ def test_stopping_lets_runs_save(workers, calls, tmp_path):
         assert (tmp_path / f"{name}_saved").read_text() == "saved"
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:port"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:1", "ray://127.0.0.1:1", "[::1]:1", "127.0.0.1:port"]
+)
 def test_a_cluster_that_is_not_there_is_a_user_s_mistake_at_once(address):
     started = time.monotonic()
     with pytest.raises(ValueError, match="ray start"):
@@ -115,7 +117,6 @@ def test_a_cluster_that_is_not_there_is_a_user_s_mistake_at_once(address):
 
 OUT_OF_MEMORY = """
 import sys
-import time
 from pathlib import Path
 from tfselfsup.programs import reproduction_on_ray as on_ray
 from tfselfsup.programs.program_processes import Calls

@@ -10,7 +10,7 @@ import pytest
 from skimage import data as photographs
 
 from tests.programs.conftest import SMALL
-from tfselfsup.attribution import overlays
+from tfselfsup.attribution import overlays, position_maps
 from tfselfsup.config import ClassifierExperiment, ExtractionConfig
 from tfselfsup.datasets.loading import FaceData
 from tfselfsup.datasets.videos import VideoReader
@@ -159,17 +159,22 @@ def test_where_the_score_is_sensitive_is_drawn_over_the_face(model, tmp_path):
     assert np.ptp(colours, axis=-1).min() < 25
 
 
-def test_no_more_maps_are_held_than_said(model, tmp_path, monkeypatch):
+def test_no_more_maps_are_computed_together_than_said(model, tmp_path, monkeypatch):
     path = write_video(tmp_path / "face.mp4")
-    scales = []
-    monkeypatch.setattr(overlays, "scale_of", lambda maps: scales.append(len(maps)) or 0.01)
-    drawn = []
-    for held in (64, 2):
-        monkeypatch.setattr(score_video, "MAPS_HELD", held)
-        run(path, "--model", model.path, "--out", tmp_path / f"{held}", *WITH_MAPS, *FEW)
-        drawn += (tmp_path / f"{held}" / "annotated").iterdir()
-    # Of three faces: all at once, then the first and the last for the scale, and two at a time.
-    assert scales == [3, 2]
+    computed, drawn, of_classes = [], [], position_maps.of_classes
+
+    def counted(*given):
+        maps_of = of_classes(*given)
+        return lambda images, classes: (computed.append(len(images)), maps_of(images, classes))[1]
+
+    monkeypatch.setattr(position_maps, "of_classes", counted)
+    monkeypatch.setattr(overlays, "scale_of", lambda maps: 0.01)
+    for number in (64, 2):
+        monkeypatch.setattr(score_video, "MAPS_AT_ONCE", number)
+        run(path, "--model", model.path, "--out", tmp_path / f"{number}", *WITH_MAPS, *FEW)
+        drawn += (tmp_path / f"{number}" / "annotated").iterdir()
+    # Of three faces: all together, once; then the first and the last for the scale, two, and one.
+    assert computed == [3, 2, 2, 1]
     whole, in_part = ([frame.pixels for frame in VideoReader(file, rate=1000)] for file in drawn)
     np.testing.assert_array_equal(in_part, whole)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 from pathlib import Path
@@ -45,8 +46,9 @@ class Peer:
 
     def run(self, agent_steps: int) -> None:
         """Trains for some agent steps and notes how fast they were."""
-        self._process.stdin.write(f"{agent_steps}\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # where it has ended, the answer tells why
+            self._process.stdin.write(f"{agent_steps}\n")
+            self._process.stdin.flush()
         self.steps_per_second.append(agent_steps / float(self._answer()))
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -169,7 +170,7 @@ def resolve(trunk_name: str, weights: str | Path) -> Path | None:
     if trunk.imagenet is None:
         raise ValueError(
             f"expected weights 'random' or a file for trunk '{trunk_name}', got 'imagenet', which "
-            f"nobody published for Keras; give a path{_instead(trunk_name, trunk, 'FILE')}"
+            f"nobody published for Keras; give a path{_instead(trunk_name, trunk, '')}"
         )
     return _downloaded(trunk_name, trunk.imagenet)
 
@@ -177,9 +178,11 @@ def resolve(trunk_name: str, weights: str | Path) -> Path | None:
 def _instead(trunk_name: str, trunk: trunks.Trunk, file: str | Path) -> str:
     """Says what else to do for want of a file: where weights are to be had, and how they get in."""
     if trunk.pytorch is not None:
+        out = shlex.quote(str(file)) if Path(file).suffix == ".h5" else "FILE.h5"
         return (
-            f", or make it: take {trunk.pytorch.file} from {trunk.pytorch.url}, and run "
-            f"bin/import_torch_weights {trunk.pytorch.file} --trunk {trunk_name} --out {file}"
+            f", or make it: take {trunk.pytorch.file}, which {trunk.pytorch.url} has or links to, "
+            f"and run bin/import_torch_weights {trunk.pytorch.file} --trunk {trunk_name} "
+            f"--out {out}"
         )
     if trunk.imagenet is not None:
         return f", or give 'imagenet' for those of {trunk.imagenet.url}"

@@ -63,7 +63,8 @@ def main(arguments: list[str] | None = None) -> None:
         "--modules",
         type=list[str],
         default=[],
-        help="TF-Hub handles, or folders of modules, that are measured beside the trunks",
+        help="TF-Hub handles, or folders of modules with BigBiGAN's avepool_feat, that are "
+        "measured beside the trunks",
     )
     parser.add_argument("--data", default="runs/faces", help="face crops, of probes")
     parser.add_argument("--trunk", default="mobilenet", help="of probes")

@@ -29,7 +29,7 @@ def measure_encoders(parsed) -> list[dict]:
 
     cases = [
         measured.EncoderCase(name, precision, make_encoder)
-        for name, precision, make_encoder in (*_trunks(), *_modules(parsed.modules))
+        for name, precision, make_encoder in (*_modules(parsed.modules), *_trunks())
     ]
     for _ in range(parsed.intervals):
         for case in cases:

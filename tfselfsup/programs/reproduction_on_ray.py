@@ -11,6 +11,7 @@ import importlib.util
 import os
 import socket
 import threading
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -125,9 +126,9 @@ def reserved_processors(threads: int, nodes: Sequence[Mapping[str, Any]]) -> int
 
 def _connect(address: str) -> None:
     """Finds out soon that nobody listens at host:port, for which Ray takes a minute and more."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host:
-        socket.create_connection((host, int(port)), CONNECTING).close()
+    place = urllib.parse.urlsplit(address if "://" in address else f"//{address}")
+    if place.scheme in ("", "ray") and place.hostname and place.port:
+        socket.create_connection((place.hostname, place.port), CONNECTING).close()
 
 
 def _run_programs(calls: Calls) -> Outcome:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # How faces of other settings differ from those that were learnt from.
 COMPARED = ("detector", "margin", "jpeg_quality", "choose")
 COPIES = 20  # noisy ones of each face, for an attribution
-MAPS_HELD = 64  # attributions of faces that are in memory at once
+MAPS_AT_ONCE = 64  # attributions of faces that are computed together
 SHOWN = ("video", "status", "faces", "probability", "probability_low", "probability_high")
 
 
@@ -251,19 +251,19 @@ def _face_drawer(classifier: TrainedClassifier, out: Path) -> Callable[[ScoredVi
     def drawing(video: ScoredVideo) -> DrawFace:
         files = [out / crop.file for crop in video.manifest.crops]
 
-        # Frames are drawn in their order, so that the last maps suffice: a video may be long.
-        @functools.lru_cache(maxsize=1)
+        # A video may be long, and its frames come in their order, or nearly: the last maps suffice.
+        @functools.lru_cache(maxsize=2)
         def maps_at(numbers: range) -> np.ndarray:
             faces = [video_scoring.read_crop(files[number], side) for number in numbers]
             return maps_of(np.stack(faces), FAKE)
 
         # One scale for the whole video, so that it does not flicker, from faces all over it.
-        every = -(-len(files) // MAPS_HELD)
+        every = -(-len(files) // MAPS_AT_ONCE)
         largest = overlays.scale_of(maps_at(range(0, len(files), every)))
 
         def draw(face: np.ndarray, number: int) -> np.ndarray:
-            start = number - number % MAPS_HELD
-            map_ = maps_at(range(start, min(start + MAPS_HELD, len(files))))[number - start]
+            start = number - number % MAPS_AT_ONCE
+            map_ = maps_at(range(start, min(start + MAPS_AT_ONCE, len(files))))[number - start]
             return overlays.overlay(face, overlays.fitted(map_, *face.shape[:2]), largest)
 
         return draw
