@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +23,14 @@ class EncoderCase:
         images_per_second: One for each interval.
     """
 
-    def __init__(self, name: str, precision: str, make_encoder: Callable[[], tf.keras.Model]):
-        """Builds the encoder and runs it once, which compiles it.
+    def __init__(self, name: str, precision: str, model: tf.keras.Model):
+        """Runs the encoder once, which compiles it.
 
         Args:
             name: What it is called in the table.
-            precision: What it is made with.
-            make_encoder: Makes it; from uint8 [B, 1, side, side, 3] to a dict with `pooled`.
+            precision: What it was made with.
+            model: From uint8 [B, 1, side, side, 3] to a dict with `pooled`.
         """
-        model = make_encoder()
         self.name, self.precision, self.side = name, precision, model.input_shape[2]
         self.images_per_second: list[float] = []
         # Made-up images: how long a network takes does not depend on what they show.

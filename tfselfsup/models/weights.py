@@ -164,25 +164,26 @@ def resolve(trunk_name: str, weights: str | Path) -> Path | None:
         if not Path(weights).is_file():
             raise ValueError(
                 f"expected weights 'random', 'imagenet' or a file, got '{weights}', which does not "
-                f"exist; check the path{_instead(trunk_name, trunk, weights)}"
+                f"exist; check the path{_instead(trunk_name, weights)}"
             )
         return Path(weights)
     if trunk.imagenet is None:
         raise ValueError(
             f"expected weights 'random' or a file for trunk '{trunk_name}', got 'imagenet', which "
-            f"nobody published for Keras; give a path{_instead(trunk_name, trunk, '')}"
+            f"nobody published for Keras; give a path{_instead(trunk_name, 'FILE.h5')}"
         )
     return _downloaded(trunk_name, trunk.imagenet)
 
 
-def _instead(trunk_name: str, trunk: trunks.Trunk, file: str | Path) -> str:
+def _instead(trunk_name: str, file: str | Path) -> str:
     """Says what else to do for want of a file: where weights are to be had, and how they get in."""
+    trunk = trunks.get(trunk_name)
     if trunk.pytorch is not None:
         out = shlex.quote(str(file)) if Path(file).suffix == ".h5" else "FILE.h5"
         return (
-            f", or make it: take {trunk.pytorch.file}, which {trunk.pytorch.url} has or links to, "
-            f"and run bin/import_torch_weights {trunk.pytorch.file} --trunk {trunk_name} "
-            f"--out {out}"
+            f", or make the file: take {trunk.pytorch.file}, which {trunk.pytorch.url} has or "
+            f"links to, and run bin/import_torch_weights {trunk.pytorch.file} "
+            f"--trunk {trunk_name} --out {out}"
         )
     if trunk.imagenet is not None:
         return f", or give 'imagenet' for those of {trunk.imagenet.url}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfselfsup.config import ClassifierExperiment, EncoderConfig, ImageDataConfig, ProbeConfig
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 CACHED_IMAGES = 8000
@@ -27,10 +30,9 @@ def measure_encoders(parsed) -> list[dict]:
 
     from tfselfsup.benchmarks import encoders as measured
 
-    cases = [
-        measured.EncoderCase(name, precision, make_encoder)
-        for name, precision, make_encoder in (*_modules(parsed.modules), *_trunks())
-    ]
+    # All are built before one is compiled, so that a module that is none is found at once.
+    built = [*_modules(parsed.modules), *_trunks()]
+    cases = [measured.EncoderCase(*encoder) for encoder in built]
     for _ in range(parsed.intervals):
         for case in cases:
             case.run(parsed.batches)
@@ -53,26 +55,26 @@ def measure_encoders(parsed) -> list[dict]:
     return rows
 
 
-def _trunks() -> Iterator[tuple[str, str, Callable]]:
-    """Names the trunks for photographs, with each precision, and what makes the encoder."""
+def _trunks() -> Iterator[tuple[str, str, tf.keras.Model]]:
+    """Builds the trunks for photographs in each precision; with the name and the precision."""
     from tfselfsup.models import encoders, trunks
 
     photographic = {name: trunk for name, trunk in trunks.TRUNKS.items() if trunk.channels == 3}
     for (name, trunk), precision in itertools.product(photographic.items(), PRECISIONS):
         shape = (1, trunk.side, trunk.side, 3)
-        yield name, precision, functools.partial(encoders.encoder, shape, name, None, precision)
+        yield name, precision, encoders.encoder(shape, name, precision=precision)
 
 
-def _modules(handles: Sequence[str]) -> Iterator[tuple[str, str, Callable]]:
-    """Names TF-Hub modules, which calculate in float32, and what makes the encoder."""
+def _modules(handles: Sequence[str]) -> Iterator[tuple[str, str, tf.keras.Model]]:
+    """Builds encoders of TF-Hub modules, which calculate in float32; with name and precision."""
     from tfselfsup.models import hub_encoders, hub_stand_in
+    from tfselfsup.programs.classifier_encoders import marked
 
     shape = (1, hub_encoders.SIDE, hub_encoders.SIDE, 3)
     for handle in handles:
         directory = hub_encoders.resolve(handle)
-        mark = " (stand-in)" if hub_stand_in.is_stand_in(directory) else ""
-        make_encoder = functools.partial(hub_encoders.encoder, shape, directory)
-        yield f"{handle}{mark}", PRECISIONS[0], make_encoder
+        name = marked(handle, hub_stand_in.is_stand_in(directory))
+        yield name, PRECISIONS[0], hub_encoders.encoder(shape, directory)
 
 
 def measure_probes(parsed) -> list[dict]:

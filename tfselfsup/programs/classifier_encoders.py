@@ -58,7 +58,12 @@ class Encoder(NamedTuple):
 
 def described(model: str, weights_name: str, is_stand_in: bool) -> str:
     """Names a trunk and its weights, for people to read; a stand-in is always marked."""
-    return f"{model}, weights {weights_name}{' (stand-in)' if is_stand_in else ''}"
+    return f"{model}, weights {marked(weights_name, is_stand_in)}"
+
+
+def marked(name: str, is_stand_in: bool) -> str:
+    """Marks the name of what only stands in for published weights."""
+    return f"{name} (stand-in)" if is_stand_in else name
 
 
 def seeds(seed: int) -> dict[str, int]:

@@ -223,14 +223,14 @@ def _write(scored: Sequence[ScoredVideo], described: dict[str, Any], out: Path) 
 def _print(scored: Sequence[ScoredVideo], described: dict[str, Any], out: Path) -> None:
     from tabulate import tabulate
 
+    from tfselfsup.programs import classifier_encoders
     from tfselfsup.vision import video_scoring
 
     rows = [video_scoring.video_row(video) for video in scored]
-    stand_in = " (stand-in)" if described["stand_in"] else ""
-    print(
-        f"{described['trunk']}, weights {described['weights']}{stand_in}: probability that the "
-        "face is forged, with the 95% interval over frames"
+    model = classifier_encoders.described(
+        described["trunk"], described["weights"], described["stand_in"]
     )
+    print(f"{model}: probability that the face is forged, with the 95% interval over frames")
     table = [[row[name] for name in SHOWN] for row in rows]
     print(tabulate(table, headers=SHOWN, tablefmt="pipe", floatfmt=".3f"))
     print("\n".join(str(out / name) for name in ("videos.csv", "scores.csv", "scores.json")))
