@@ -217,7 +217,7 @@ def test_done_runs_are_not_run_again_and_are_reported(workers, reported, capsys)
     assert printed.splitlines()[:3] == [
         "1/2 out/fast_random_seed0: 0 agent steps, done",
         "2/2 out/fast_dqn_seed0: 500,000 agent steps, done",
-        "all 2 are done",
+        "nothing to do, 2 of 2 are done",
     ]
     assert reported == [["fast_random_seed0", "fast_dqn_seed0"]] * 2
 
@@ -363,11 +363,17 @@ def test_a_run_whose_score_cannot_be_read_gives_no_traceback(content, workers, r
     workers.commands.clear()
     capsys.readouterr()
     status = run_here(*TWO)
-    # Either it is scored again, or one line says what is wrong.
+    printed, errors = capsys.readouterr()
+    # Either it is scored again, or it has failed, and why is said.
     if status == 0:
         assert workers.runs[-1] == TWO_RUNS[-1]
     else:
-        assert status == 2 and "evaluation.json" in one_line_of_error(capsys)
+        assert status == 1 and workers.runs == []
+        assert "2/2 out/fast_dqn_seed0: 500,000 agent steps, broken\n" in printed
+        assert "nothing to do, 1 of 2 are done" in printed
+        failed, last = errors.splitlines()
+        assert failed.startswith("failed: out/fast_dqn_seed0: ") and "evaluation.json" in failed
+        assert last.endswith("error: these runs failed: out/fast_dqn_seed0")
 
 
 # The real thing

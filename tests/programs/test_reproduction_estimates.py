@@ -1,6 +1,7 @@
 import pytest
 
 from tests.programs import fake_workers
+from tfselfsup import command_line
 from tfselfsup.config import (
     AgentRuns,
     ClassifierExperiment,
@@ -169,6 +170,42 @@ def test_images_that_are_made_up_have_the_channels_of_their_kind(kind, channels,
         speeds.measure_classifier(ClassifierExperiment(data=ImageDataConfig(kind=kind)))
 
 
+@pytest.mark.parametrize(
+    ("name", "overrides", "is_fitted"),
+    [(PROBE, ("--encoder.side", "32"), True), ("digits/two_layer_cnn_rotation", (), False)],
+)
+def test_a_classifier_is_measured(name, overrides, is_fitted):
+    speed = speeds.measure_classifier(command_line.load_experiment(name, overrides))
+    assert speed.images > 1 and speed.building > 0
+    assert (speed.fitted is not None) == is_fitted
+
+
+def test_a_module_is_not_measured():
+    assert speeds.measure_classifier(command_line.load_experiment(MODULE)) is None
+
+
+def test_a_measurement_that_fails_is_told_and_the_others_are_made(monkeypatch, capfd):
+    monkeypatch.setattr(speeds, "_start", _quick_start)
+    requests = {
+        "bad": speeds.Request(_broken, None, RuntimeConfig()),
+        "good": speeds.Request(_made, 2.0, RuntimeConfig()),
+    }
+    assert speeds.measure(requests) == {"bad": None, "good": SpliceSpeed(0.0, 2.0)}
+    assert "warning: _broken gave no estimate: out of luck\n" in capfd.readouterr().err
+
+
+def _quick_start(runtime):
+    del runtime
+
+
+def _broken(argument):
+    raise TypeError("out of\nluck")
+
+
+def _made(images):
+    return SpliceSpeed(0.0, images)
+
+
 @pytest.mark.slow
 def test_the_measurements_measure(tmp_path):
     planned = [
@@ -185,9 +222,3 @@ def test_the_measurements_measure(tmp_path):
     assert splices.images > 1 and probe.fitted > 1
     assert probe.images > network.images > with_task.images > 1
     assert all(seconds > 0 for seconds in estimates.estimates(planned, found))
-
-
-@pytest.mark.slow
-def test_a_measurement_that_fails_says_nothing(tmp_path):
-    (one,) = agents(tmp_path, "atari/fast_random", games=("no_such_game",))
-    assert estimate([one]) == [None]

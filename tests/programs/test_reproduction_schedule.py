@@ -20,6 +20,8 @@ class Made(Planned):
         return [("make", str(self.folder))]
 
     def is_done(self):
+        if (self.folder / "damaged").exists():
+            raise ValueError(f"expected a file, got {self.folder / 'damaged'}")
         return (self.folder / "made").exists()
 
     def described(self):
@@ -91,6 +93,27 @@ def test_what_needs_something_that_failed_is_skipped_and_the_rest_made(plan):
     assert ended["b"].is_skipped and str(planned[0].folder) in ended["b"].failure
     assert ended["c"].is_skipped and str(planned[1].folder) in ended["c"].failure
     assert ended["d"].failure is None
+
+
+def test_past_a_run_that_is_damaged_the_rest_is_made(plan):
+    planned = plan(a=(), b=("a",), c=())
+    planned[0].folder.mkdir()
+    (planned[0].folder / "damaged").touch()
+    assert [one.state for one in planned] == ["broken", "to do", "to do"]
+    started, ended = carried_out(planned, FakeWorkers())
+    assert started == ["c"]
+    assert "damaged" in ended["a"].failure and not ended["a"].is_skipped
+    assert ended["b"].is_skipped and ended["c"].failure is None
+
+
+def test_a_run_that_ends_with_a_damaged_file_has_failed(plan, monkeypatch):
+    def damage(folder):
+        Path(folder).mkdir()
+        Path(folder, "damaged").touch()
+
+    monkeypatch.setitem(PROGRAMS, "make", damage)
+    _, ended = carried_out(plan(a=()), FakeWorkers())
+    assert "damaged" in ended["a"].failure
 
 
 def test_a_run_that_ends_well_without_its_score_has_failed(plan, monkeypatch):

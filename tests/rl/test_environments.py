@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tfselfsup.rl.environments import AtariEnvironment, game_names, resolve_game
+from tfselfsup.rl.environments import AtariEnvironment
 
 FIRST, MID, LAST = 0, 1, 2
 
@@ -226,34 +226,6 @@ def test_the_colour_emulator_plays_the_same_game(game, frame_skip, noop_max, sti
             break
     # Points are lost in Pong, and lives in Breakout.
     assert ended and (rewards or info["lives"][0] < 5)
-
-
-@pytest.mark.parametrize(
-    "name, game",
-    [
-        ("Pong", "pong"),
-        ("MsPacman", "ms_pacman"),
-        ("ms-pacman", "ms_pacman"),
-        ("Ms. Pacman", "ms_pacman"),
-        ("space invaders", "space_invaders"),
-    ],
-)
-def test_names_are_forgiving(name, game):
-    assert resolve_game(name) == game
-
-
-def test_every_game_is_found_by_its_own_name():
-    assert len(game_names()) > 50
-    assert [resolve_game(game) for game in game_names()] == game_names()
-
-
-@pytest.mark.parametrize("name, near", [("pongg", "pong"), ("brekout", "breakout"), ("?", "pong")])
-def test_an_unknown_game_gives_near_names_in_one_line(name, near):
-    with pytest.raises(ValueError, match="expected the name of an Atari game") as error:
-        make_environment(name)
-    message = str(error.value)
-    assert repr(name) in message and "\n" not in message
-    assert near in message.split("try one of: ")[1].split(", ")
 
 
 @pytest.mark.parametrize(

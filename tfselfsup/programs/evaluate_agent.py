@@ -83,7 +83,7 @@ def evaluate(experiment: AgentExperiment, run: RunDirectory) -> dict[str, Any]:
 
     from tfselfsup.programs import agent_parts as parts
     from tfselfsup.rl import checkpointing, evaluation
-    from tfselfsup.rl.environments import resolve_game
+    from tfselfsup.rl.game_names import resolve_game
 
     settings = experiment.evaluation
     seed = parts.seeds(experiment.seed)["evaluation"]

@@ -120,7 +120,7 @@ def _save_classifier(
 def _save_agent(experiment: AgentExperiment, run: RunDirectory, folder: Path) -> dict[str, Any]:
     from tfselfsup.programs import agent_parts as parts
     from tfselfsup.programs.evaluate_agent import agent_name
-    from tfselfsup.rl.environments import resolve_game
+    from tfselfsup.rl.game_names import resolve_game
     from tfselfsup.rl.objectives import Q
     from tfselfsup.serving import agent_export, saved_models
 
@@ -152,7 +152,7 @@ def _actions(game: str) -> list[str]:
     """Names a game's actions, such as NOOP and FIRE, in the order of their numbers."""
     import ale_py
 
-    from tfselfsup.rl.environments import resolve_game
+    from tfselfsup.rl.game_names import resolve_game
 
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
     emulator = ale_py.ALEInterface()

@@ -62,9 +62,25 @@ class Planned(abc.ABC):
         """Says how much work it is."""
 
     @property
+    def fault(self) -> str | None:
+        """Why nobody can tell whether it is done: a file of it is broken; None if none is."""
+        try:
+            self.is_done()
+        except ValueError as error:
+            return str(error)
+        return None
+
+    @property
     def state(self) -> str:
-        """`done`, `unfinished` or `to do`."""
+        """`done`, `unfinished`, `to do` or `broken`."""
+        if self.fault:
+            return "broken"
         return "done" if self.is_done() else "unfinished" if self.folder.exists() else "to do"
+
+    @property
+    def is_to_be_made(self) -> bool:
+        """Whether its programs have to run."""
+        return self.state in ("unfinished", "to do")
 
 
 @dataclass(frozen=True)

@@ -98,12 +98,12 @@ def _print_plan(planned: Sequence[Planned], seconds: Sequence[float | None]) -> 
     to_do = 0
     for position, (one, estimate) in enumerate(zip(planned, seconds, strict=True), 1):
         about = "time unknown" if estimate is None else f"about {duration(estimate)}"
-        state = one.state
-        to_do += state != "done"
-        line = f"{position}/{len(planned)} {one.folder}: {one.described()}, {state}"
-        print(line if state == "done" else f"{line}, {about}")
+        line = f"{position}/{len(planned)} {one.folder}: {one.described()}, {one.state}"
+        to_do += one.is_to_be_made
+        print(f"{line}, {about}" if one.is_to_be_made else line)
     if not to_do:
-        print(f"all {len(planned)} are done")
+        done = sum(one.state == "done" for one in planned)
+        print(f"nothing to do, {done} of {len(planned)} are done")
         return
     known = sum(filter(None, seconds))
     at_least = "at least" if None in seconds else "about"
@@ -138,7 +138,7 @@ def reproduce(
 
     expected = dict(zip((one.folder for one in planned), seconds, strict=True))
     progress = Progress(
-        {one.folder: expected[one.folder] for one in planned if not one.is_done()}, out / LOGS
+        {one.folder: expected[one.folder] for one in planned if one.state != "done"}, out / LOGS
     )
     try:
         _carried_out(planned, workers, calls, progress)

@@ -40,7 +40,7 @@ def measured_speeds(planned: Sequence[Planned]) -> dict[Hashable, Speed | None]:
     """
     requests: dict[Hashable, Request] = {}
     for one in planned:
-        if not one.is_done():
+        if one.is_to_be_made:
             request = _request(one)
             requests.setdefault(_key(one, request), request)
     return speeds.measure(requests) if requests else {}
@@ -56,14 +56,15 @@ def estimates(
         found: As `measured_speeds` returns them.
 
     Returns:
-        Seconds of what is left to do of each, 0 if it is done, and None if it is not known.
+        Seconds of what is left to do of each, 0 if it is done or broken, and None if it is not
+        known.
     """
     splices = {one.folder: one.count for one in planned if isinstance(one, PlannedSplices)}
     encoded: set[Hashable] = set()
     seconds: list[float | None] = []
     for one in planned:
         features = _features(one)
-        if one.is_done():
+        if not one.is_to_be_made:
             seconds.append(0.0)
         elif (speed := found.get(_key(one, _request(one)))) is None:
             seconds.append(None)

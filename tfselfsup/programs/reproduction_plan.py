@@ -43,9 +43,12 @@ def plan(reproduction: Reproduction, out: Path) -> list[Planned]:
         Agents first, then the data of classifiers, pre-trainings and classifiers.
 
     Raises:
-        ValueError: If there is nothing to run, if two runs would share a folder, or if an
-            experiment or the data cannot be read.
+        ValueError: If there is nothing to run, if two runs would share a folder, if there is no
+            such game, or if an experiment or the data cannot be read.
     """
+    for name in ("agents", "classifiers"):
+        if not getattr(reproduction, name).seeds:
+            raise ValueError(f"expected one seed or more in {name}.seeds, got none; give [0]")
     planned = [*_agents(reproduction, out), *_classifiers(reproduction, out)]
     if not planned:
         raise ValueError(
@@ -67,6 +70,8 @@ def left_out(reproduction: Reproduction) -> list[str]:
 
 
 def _agents(reproduction: Reproduction, out: Path) -> Iterator[PlannedAgent]:
+    from tfselfsup.rl.game_names import resolve_game
+
     settings = reproduction.agents
     _checked(settings.experiments, AgentExperiment)
     for name, game, seed in itertools.product(
@@ -74,6 +79,7 @@ def _agents(reproduction: Reproduction, out: Path) -> Iterator[PlannedAgent]:
     ):
         own = {} if game is None else {"environment.game": game}
         options, experiment = _read(name, {**settings.overrides, **own, "seed": seed})
+        resolve_game(experiment.environment.game)
         yield PlannedAgent(options, experiment, RunDirectory(out / _folder(name, game, seed)))
 
 
@@ -95,18 +101,23 @@ def _own_classifiers(reproduction: Reproduction) -> dict[str, ClassifierExperime
     """Reads the experiments as they are, pre-trainings first.
 
     Raises:
-        ValueError: If one is none of a classifier, or takes a trunk from other data.
+        ValueError: If one is none of a classifier, or takes a trunk that is another, or from other
+            data.
     """
     settings = reproduction.classifiers
     probes = _checked(settings.pretrainings.values(), ClassifierExperiment)
     own = _checked((*settings.pretrainings, *settings.experiments), ClassifierExperiment)
     for name, probe in settings.pretrainings.items():
-        kind, other = own[name].data.kind, probes[probe].data.kind
-        if kind != other:
-            raise ValueError(
-                f"expected one data.kind of a pre-training and of what takes its trunk, got {kind} "
-                f"of {name} and {other} of {probe}; choose another experiment"
-            )
+        before, after = own[name], probes[probe]
+        for setting, made, taken in (
+            ("data.kind", before.data.kind, after.data.kind),
+            ("encoder.trunk", before.encoder.trunk, after.encoder.trunk),
+        ):
+            if made != taken:
+                raise ValueError(
+                    f"expected one {setting} of a pre-training and of what takes its trunk, got "
+                    f"{made} of {name} and {taken} of {probe}; choose another experiment"
+                )
     return own
 
 
@@ -191,7 +202,12 @@ def _read(name: str, settings: Mapping[str, Scalar]) -> tuple[tuple[str, ...], E
     options = ["--config", command_line.find_config(name)]
     for key, value in settings.items():
         options += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
-    return tuple(options), command_line.load_experiment(name, tuple(options[2:]))
+    try:
+        experiment = command_line.load_experiment(name, tuple(options[2:]))
+    except ValueError as error:  # the experiment itself was read before
+        told = str(error).removesuffix(" See --help")
+        raise ValueError(f"expected overrides that {name} takes, got: {told}") from error
+    return tuple(options), experiment
 
 
 def _checked(names: Iterable[str], kind: type[Experiment]) -> dict[str, Experiment]:

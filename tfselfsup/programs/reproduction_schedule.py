@@ -58,9 +58,13 @@ def carry_out(
     Raises:
         KeyboardInterrupt: At Ctrl-C, also in a program; the workers have yet to be stopped.
     """
-    waiting = [one for one in planned if not one.is_done()]
+    waiting = [one for one in planned if one.is_to_be_made]
     running: dict[str, tuple[Planned, float]] = {}
     failed: set[Path] = set()
+    for one in planned:
+        if one.fault:
+            failed.add(one.folder)
+            yield Ended(one, one.fault)
     while waiting or running:
         for one in list(waiting):
             unfinished = {
@@ -89,7 +93,6 @@ def _failure(one: Planned, outcome: Outcome) -> str | None:
         raise KeyboardInterrupt
     if outcome.status:
         return outcome.reason
-    try:
-        return None if one.is_done() else "it ended without its final score"
-    except ValueError as error:
-        return str(error)
+    if one.fault or one.is_done():
+        return one.fault
+    return "it ended without its final score"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import signal
+import sys
 import time
 import types
 from collections.abc import Callable, Hashable, Mapping
@@ -79,7 +80,7 @@ class Request(NamedTuple):
         runtime: Threads of the process it is measured in.
     """
 
-    measure: Callable[[Any], Speed]
+    measure: Callable[[Any], Speed | None]
     argument: Any
     runtime: RuntimeConfig
 
@@ -91,7 +92,7 @@ def measure(requests: Mapping[Hashable, Request]) -> dict[Hashable, Speed | None
         requests: By any key.
 
     Returns:
-        What was measured by the same keys; None where that is not possible, as for a TF-Hub module.
+        What was measured by the same keys; None where that is not possible, which is said.
     """
     from tqdm import tqdm
 
@@ -106,10 +107,16 @@ def measure(requests: Mapping[Hashable, Request]) -> dict[Hashable, Speed | None
                         continue
                     try:
                         found[key] = process.submit(request.measure, request.argument).result()
-                    except Exception:  # a plan is not to fail by its estimate: the run will say why
+                    except Exception as error:  # a plan is not to fail by its estimate
                         found[key] = None
+                        bar.write(_not_measured(request, error), file=sys.stderr)
                     bar.update()
     return found
+
+
+def _not_measured(request: Request, error: Exception) -> str:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return f"warning: {request.measure.__name__} gave no estimate: {reason}"
 
 
 def _start(runtime: RuntimeConfig) -> None:
@@ -175,11 +182,20 @@ def _playing_speed(experiment: AgentExperiment, model) -> float:
     return PLAYED_STEPS * games / elapsed
 
 
-def measure_classifier(experiment: ClassifierExperiment) -> ClassifierSpeed:
-    """Encodes, and fits or trains, some made-up images; weights do not matter to speed."""
-    from tfselfsup.programs.classifier_encoders import make_encoder
+def measure_classifier(experiment: ClassifierExperiment) -> ClassifierSpeed | None:
+    """Encodes, and fits or trains, some made-up images; weights do not matter to speed.
+
+    Args:
+        experiment: As it is planned.
+
+    Returns:
+        None for a TF-Hub module, which has to be there first.
+    """
+    from tfselfsup.programs.classifier_encoders import HUB_ENCODERS, make_encoder
     from tfselfsup.programs.classifier_parts import data_kind
 
+    if experiment.encoder.trunk in HUB_ENCODERS:
+        return None
     started = time.perf_counter()
     random = dataclasses.replace(experiment.encoder, weights="random")
     experiment = dataclasses.replace(experiment, encoder=random)
@@ -197,7 +213,8 @@ def _probe_speed(experiment, encoder, channels, started) -> ClassifierSpeed:
     from tfselfsup.vision.labelled_features import LabelledFeatures
 
     del channels
-    case = EncoderCase(lambda: encoder.model, experiment.encoder.precision)
+    settings = experiment.encoder
+    case = EncoderCase(settings.trunk, settings.precision, encoder.model)
     building = time.perf_counter() - started
     case.run(BATCHES)
     random = np.random.default_rng(0)

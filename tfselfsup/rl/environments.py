@@ -1,7 +1,5 @@
 """Atari games as one batched TF-Agents environment over the vector emulator of ale-py."""
 
-import difflib
-import re
 from collections.abc import Sequence
 
 import ale_py
@@ -12,38 +10,7 @@ from tf_agents.environments import py_environment
 from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
-
-def game_names() -> list[str]:
-    """Lists the games that one player can play, in the emulator's spelling (`ms_pacman`)."""
-    return [
-        name
-        for name in sorted(roms.get_all_rom_ids())
-        # Four cartridges come with the emulator that only two can play; it refuses those.
-        if ale_py.ALEInterface.isSupportedROM(roms.get_rom_path(name))
-    ]
-
-
-def resolve_game(name: str) -> str:
-    """Finds the emulator's name of a game, whatever the case, spaces, dashes or underscores.
-
-    Args:
-        name: For instance `pong`, `Pong`, `MsPacman`, `ms-pacman` or `Ms. Pacman`.
-
-    Returns:
-        One of `game_names()`.
-
-    Raises:
-        ValueError: If there is no such game; the message lists the nearest names.
-    """
-    known = {_letters(game): game for game in game_names()}
-    wanted = _letters(name)
-    if wanted not in known:
-        near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.3) or known
-        raise ValueError(
-            f"expected the name of an Atari game, got {name!r}; "
-            f"try one of: {', '.join(known[letters] for letters in near)}"
-        )
-    return known[wanted]
+from tfselfsup.rl.game_names import resolve_game
 
 
 class AtariEnvironment(py_environment.PyEnvironment):
@@ -242,10 +209,6 @@ def _with_channel_axis(frames: np.ndarray) -> np.ndarray:
     # A view. The emulator writes each step into a fresh array and gives the old one away, so that
     # time steps stay as they are while later ones are played, and nothing needs a copy.
     return frames[..., np.newaxis]
-
-
-def _letters(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _check(name: str, value: float, minimum: float, maximum: float = np.inf) -> None:
