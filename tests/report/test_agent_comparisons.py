@@ -32,8 +32,7 @@ def test_one_seed_proves_nothing():
     assert (found.verdict, found.low, found.seeds) == ("cannot be told", None, 1)
     assert found.sentence == (
         "It cannot be told whether rotation helps dqn on pong: mean raw score +20.00, 1 seed each."
-        " One seed proves nothing: at least 2 more on each side are needed before anything can be"
-        " said."
+        " One seed proves nothing: at least 3 on each side are needed before anything can be said."
     )
 
 

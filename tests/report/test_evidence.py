@@ -1,6 +1,8 @@
 import dataclasses
 import math
+import re
 
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -44,15 +46,28 @@ def test_one_seed_has_no_interval_and_proves_nothing():
         assert found == Difference(5.0, None, None, 1, None)
         assert found.verdict == UNKNOWN
         assert evidence.what_would_tell(found) == (
-            "One seed proves nothing: at least 2 more on each side are needed before anything can"
-            " be said."
+            "One seed proves nothing: at least 3 on each side are needed before anything can be"
+            " said."
         )
 
 
 def test_two_seeds_are_too_few_whatever_they_say():
-    found = evidence.paired([1.0, 1.0])
-    assert (found.low, found.high, found.verdict) == (1.0, 1.0, UNKNOWN)
-    assert "about 3 seeds on each side would tell, 1 more." in evidence.what_would_tell(found)
+    found = evidence.paired([1.0, 1.01])
+    assert found.low > 0 and found.verdict == UNKNOWN
+    assert "takes about 3 seeds on each side (2 so far) to tell" in evidence.what_would_tell(found)
+
+
+@pytest.mark.parametrize(
+    "found", [evidence.paired([1.0, 1.0, 1.0]), evidence.independent(3 * [10.0], 3 * [9.0])]
+)
+def test_seeds_that_all_score_the_same_do_not_show_their_spread(found):
+    assert (found.mean, found.low, found.high, found.verdict) == (1.0, None, None, UNKNOWN)
+    assert "it is not known how much seeds differ" in evidence.what_would_tell(found)
+    # What depends on no seed is settled by the images.
+    assert evidence.widened(found, 0.5, 1.5, (0.5, 1.5)).verdict == HELPS
+    assert "rather than more seeds" in evidence.what_would_tell(
+        evidence.widened(found, -0.5, 2.5, (-0.5, 2.5))
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,7 +83,7 @@ def test_paired_seeds_need_fewer():
     found = evidence.paired([-0.5, 0.5, 1.5])  # an effect of half a standard deviation
     assert found.seeds_needed == 34
     assert evidence.what_would_tell(found) == (
-        "If the difference is as measured, about 34 seeds on each side would tell, 31 more."
+        "If the difference is as measured, it takes about 34 seeds on each side (3 so far) to tell."
     )
 
 
@@ -77,14 +92,19 @@ def test_a_difference_far_beyond_the_spread_takes_no_more_than_enough_seeds():
 
 
 def test_no_difference_cannot_be_told_by_a_practical_number():
-    for found in (evidence.paired([0.0, 0.0, 0.0]), evidence.paired([-1.0, 0.1, 1.0])):
+    for found in (evidence.paired([-1.0, 0.0, 1.0]), evidence.paired([-1.0, 0.1, 1.0])):
         assert found.verdict == UNKNOWN
         assert "more than 100 seeds" in evidence.what_would_tell(found)
 
 
 def test_more_seeds_are_asked_for_than_were_not_enough():
     found = dataclasses.replace(evidence.paired([1.9, 2, 2.1, 2]), low=-1.0)
-    assert "about 5 seeds on each side would tell, 1 more." in evidence.what_would_tell(found)
+    assert "takes about 5 seeds on each side (4 so far) to tell" in evidence.what_would_tell(found)
+
+
+def test_of_unequal_numbers_of_seeds_the_smaller_is_named():
+    found = evidence.independent([0.0, 1, 2, 3, 4, 5, 6], [4.0, 5.5])
+    assert "(2 so far)" in evidence.what_would_tell(found)
 
 
 def test_where_it_can_be_told_nothing_more_is_asked_for():
@@ -93,35 +113,63 @@ def test_where_it_can_be_told_nothing_more_is_asked_for():
 
 def test_a_widened_interval_holds_both():
     found = Difference(1.0, 0.5, 1.5, 3, 3)
-    below, above = evidence.widened(found, 0.25, 1.25), evidence.widened(found, 0.75, 1.75)
+    alone = (0.4, 1.2)
+    below = evidence.widened(found, 0.25, 1.25, alone)
+    above = evidence.widened(found, 0.75, 1.75, alone)
     assert (below.low, below.high) == (0.25, 1.5)
     assert (above.low, above.high) == (0.5, 1.75)
-    for widened, over_sources in ((below, (0.25, 1.25)), (above, (0.75, 1.75))):
-        assert (widened.over_seeds, widened.over_sources) == ((0.5, 1.5), over_sources)
-    alone = evidence.widened(Difference(1.0, None, None, 1, None), 0.25, 1.25)
+    for widened in (below, above):
+        assert (widened.over_seeds, widened.over_sources) == ((0.5, 1.5), alone)
+    alone = evidence.widened(Difference(1.0, None, None, 1, None), 0.25, 1.25, alone)
     assert (alone.low, alone.high, alone.verdict) == (0.25, 1.25, UNKNOWN)
 
 
 def test_where_the_doubt_is_about_images_no_seeds_are_promised_to_tell():
-    found = evidence.widened(evidence.paired([0.0140, 0.0145, 0.0142]), -0.02, 0.05)
+    over_sources = (-0.02, 0.05)
+    found = evidence.widened(evidence.paired([0.0140, 0.0145, 0.0142]), *over_sources, over_sources)
     assert found.verdict == UNKNOWN
+    # A standard error of 0.07 / 3.92 = 0.01786 has to be 0.01423 / 2.80 = 0.00508: 3.51 squared.
     assert evidence.what_would_tell(found) == (
-        "The interval over seeds alone excludes 0, so that the doubt is about the images: more test"
-        " sources, not more seeds, are needed."
+        "If the difference is as measured, it takes about 12 times as many test sources, rather"
+        " than more seeds, to tell."
     )
 
 
 def test_where_both_are_in_doubt_both_are_named():
     seeds = evidence.paired([-0.5, 0.5, 1.5])
-    more = "about 34 seeds on each side would tell, 31 more."
-    assert evidence.what_would_tell(evidence.widened(seeds, 0.1, 0.9)).endswith(more)
-    assert evidence.what_would_tell(evidence.widened(seeds, -0.1, 0.9)).endswith(
-        f"{more} The interval over sources includes 0 as well, so that more test sources may be"
-        " needed, too."
+    settled = evidence.widened(seeds, -0.1, 0.9, (0.1, 0.9))
+    assert evidence.what_would_tell(settled) == (
+        "If the difference is as measured, it takes about 34 seeds on each side (3 so far) to tell."
+    )
+    # 1.4 / 3.92 against 0.5 / 2.80.
+    both = evidence.widened(seeds, -0.3, 1.3, (-0.2, 1.2))
+    assert evidence.what_would_tell(both) == (
+        "If the difference is as measured, it takes about 34 seeds on each side (3 so far) and"
+        " about 4 times as many test sources to tell; neither would do alone."
     )
     # Two seeds are too few, however well they agree.
-    two = evidence.widened(evidence.paired([1.0, 1.0]), -0.5, 2.5)
-    assert "about 3 seeds on each side would tell, 1 more. The" in evidence.what_would_tell(two)
+    two = evidence.widened(evidence.paired([1.0, 1.0]), -0.5, 2.5, (-0.5, 2.5))
+    assert "about 3 seeds on each side (2 so far) and" in evidence.what_would_tell(two)
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.001])
+def test_no_practical_number_of_images_tells_hardly_any_difference(mean):
+    found = evidence.widened(evidence.paired([mean - 1, mean, mean + 1]), -0.1, 0.1, (-0.1, 0.1))
+    assert "more than 100 times as many test sources" in evidence.what_would_tell(found)
+
+
+def test_so_many_sources_do_tell():
+    """Simulates what is promised: a power of 80% with so many times the sources."""
+    random = np.random.default_rng(0)
+    count, effect, spread = 400, 0.05, 1.0
+    half = 1.96 * spread / math.sqrt(count)
+    found = evidence.widened(
+        evidence.paired([effect] * 3), -1.0, 1.0, (effect - half, effect + half)
+    )
+    times = int(re.search(r"about (\d+) times", evidence.what_would_tell(found))[1])
+    error = spread / math.sqrt(times * count)
+    means = random.normal(effect, error, size=4000)
+    assert np.mean(means > 1.96 * error) == pytest.approx(0.8, abs=0.03)
 
 
 def test_what_is_unsettled_cannot_be_told_whatever_the_interval():

@@ -38,7 +38,7 @@ def random():
 def test_a_classifier_does_not_differ_from_itself(random):
     own = answers(*drawn(random, 40, 1.0))
     found = paired_bootstrap.differences([(own, own), (own, own)])
-    assert found == {"accuracy": Interval(0, 0, 0), "auc": Interval(0, 0, 0)}
+    assert found == dict.fromkeys(["accuracy", "auc"], Interval(0, 0, 0, (0, 0)))
 
 
 def test_the_differences_are_those_of_scikit_learn(random):
@@ -193,7 +193,9 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(seeds, is_shared, r
             right = [(table["predicted"] == table["label"]).mean() for table in tables]
             differences.append(right[0] - right[1])
         interval = paired_bootstrap.differences(pairs, resamples=200)["accuracy"]
-        found = evidence.widened(evidence.paired(differences), interval.low, interval.high)
+        found = evidence.widened(
+            evidence.paired(differences), interval.low, interval.high, interval.over_sources
+        )
         held += found.low <= 0.1 <= found.high
     assert held >= 52
 
@@ -231,3 +233,21 @@ def test_answers_of_which_hardly_any_resample_has_both_classes_are_refused():
 def test_without_the_classes_0_and_1_there_is_no_auc():
     own = answers([0, 1, 0, 1], [0.1, 0.9, 0.2, 0.8]).assign(label=[1, 2, 1, 2])
     assert list(paired_bootstrap.differences([(own, own)])) == ["accuracy"]
+
+
+def test_the_interval_over_sources_alone_does_not_know_of_other_seeds(random):
+    labels = np.arange(400) % 2
+    right = np.where(labels, 0.9, 0.1)
+    pairs = []
+    # Two trainings, of which one is right always, and the other one is right half of the time, on
+    # the same images; the classifier they are compared with is always wrong.
+    for is_wrong in (np.zeros(400, bool), random.random(400) < 0.5):
+        pairs.append(
+            (answers(labels, np.where(is_wrong, 1 - right, right)), answers(labels, 1 - right))
+        )
+    found = paired_bootstrap.differences(pairs)["accuracy"]
+    low, high = found.over_sources
+    # Half the variance of the second one's share, 0.25 / 400, counts a quarter.
+    half = 1.96 * np.sqrt(0.25 / 400 / 4)
+    assert (low, high) == pytest.approx((found.mean - half, found.mean + half), abs=0.008)
+    assert found.low < 0.6 and found.high > 0.95

@@ -143,11 +143,21 @@ def _compared(
     place = f"on the {evaluation['split']} split of {evaluation['data_set']}"
     hypothesis = Hypothesis(treatment, _subject(contrast, control[0], groups), place, is_plural)
     figures = "; ".join(_in_words(score, one) for score, one in measured.items())
-    figures += f"; {evidence.counted(len(pairs))}{doubts}"
+    figures += f"; {evidence.counted(len(pairs))}{doubts}{_other_verdicts(measured)}"
     return [
         Comparison.of_difference(hypothesis, difference, CLASSIFIER, SCORES[score][1], figures)
         for score, difference in measured.items()
     ]
+
+
+def _other_verdicts(measured: dict[str, Difference]) -> str:
+    """Names the verdicts of scores that do not say what the first one does."""
+    first, *rest = measured
+    return "".join(
+        f"; judged by {SCORES[score][1]}: {measured[score].verdict}"
+        for score in rest
+        if measured[score].verdict != measured[first].verdict
+    )
 
 
 def _in_words(score: str, difference: Difference) -> str:
@@ -177,8 +187,8 @@ def _differences(pairs: Pairs) -> tuple[dict[str, Difference], str]:
     missing = [score for score in measured if score not in intervals]
     for score, difference in measured.items():
         if score in intervals:
-            interval = intervals[score]
-            measured[score] = evidence.widened(difference, interval.low, interval.high)
+            one = intervals[score]
+            measured[score] = evidence.widened(difference, one.low, one.high, one.over_sources)
         elif pairs[0][0].evaluation["split"] in FIXED_TEST_PART:
             measured[score] = dataclasses.replace(difference, unsettled=SAME_IMAGES)
     return measured, _remark(missing, len(measured), len(pairs), reason) if missing else ""

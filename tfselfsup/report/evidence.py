@@ -8,7 +8,8 @@ The rule, for agents and classifiers alike: something helps or hurts if there ar
 seeds or more on each side and the 95% interval of the mean difference excludes 0. In all other
 cases it cannot be told. Intervals over seeds are Student's, as a bootstrap of three to five seeds
 is too narrow. That of classifiers is widened, where the answers to each image are known, until it
-holds what a bootstrap over sources and seeds says, too.
+holds what a bootstrap over sources and seeds says, too. Seeds that all score the same do not show
+their spread, and settle nothing without such an interval.
 """
 
 from __future__ import annotations
@@ -24,16 +25,25 @@ ENOUGH_SEEDS = 3
 LEVEL = 0.95
 # More seeds than anybody trains to settle one question.
 PRACTICAL_SEEDS = 100
+# More data than anybody adds to settle one question.
+PRACTICAL_TIMES = 100
 POWER = 0.8
 
 HELPS, HURTS, UNKNOWN = "helps", "hurts", "cannot be told"
+
+NO_SPREAD = (
+    "All seeds say the same, so that it is not known how much seeds differ; more seeds, or a finer"
+    " score, are needed."
+)
 
 RULE = (
     f"Something is said to help or to hurt if there are {ENOUGH_SEEDS} seeds or more on each side"
     " and the 95% interval of the mean difference excludes 0; in all other cases it cannot be told."
     " The unit is the seed: many games of one agent, or many images, say much about one training"
     " and nothing about the next. How many seeds would tell is estimated for a difference and a"
-    " spread over seeds as measured so far, by a t test at the level 0.05 with a power of 80%."
+    " spread over seeds as measured so far, by a t test at the level 0.05 with a power of 80%; how"
+    " many times as many test sources, likewise from the interval over sources alone, which more"
+    " seeds on the same images do not narrow."
     " Where a seed draws the split as well, the training and test parts of several seeds overlap,"
     " so that seeds are less independent than Student's interval takes them to be: such an interval"
     " is optimistic (Nadeau and Bengio 2003, doi:10.1023/A:1024068626366)."
@@ -62,13 +72,15 @@ class Difference:
 
     Attributes:
         mean: The first minus the second.
-        low: Lower end of the 95% interval; None where one seed gives none.
+        low: Lower end of the 95% interval; None where one seed, or seeds that say the same, give
+            none.
         high: Its upper end.
         seeds: On the side that has fewer.
         seeds_needed: On each side, to tell such a difference from 0; None if more than
             `PRACTICAL_SEEDS`, or if one seed does not show the spread.
         over_seeds: Student's interval where low and high hold another one, too; else None.
-        over_sources: That other one.
+        over_sources: The interval over sources alone, of the trainings as they are; None where
+            it is not known.
         unsettled: A sentence on why it cannot be told, whatever the interval; may be empty.
     """
 
@@ -108,11 +120,11 @@ def independent(scores: Sequence[float], others: Sequence[float]) -> Difference:
     if seeds < 2:
         return Difference(mean, None, None, seeds, None)
     deviation = float(np.sqrt((np.var(scores, ddof=1) + np.var(others, ddof=1)) / 2))
-    low = high = mean
-    if not _is_none(deviation, mean):
-        test = stats.ttest_ind(scores, others, equal_var=False)
-        low, high = map(float, test.confidence_interval(LEVEL))
-    return Difference(mean, low, high, seeds, _seeds_needed(mean, deviation, paired=False))
+    if _is_none(deviation, mean):
+        return Difference(mean, None, None, seeds, ENOUGH_SEEDS, unsettled=NO_SPREAD)
+    test = stats.ttest_ind(scores, others, equal_var=False)
+    needed = _seeds_needed(mean, deviation, paired=False)
+    return Difference(mean, *map(float, test.confidence_interval(LEVEL)), seeds, needed)
 
 
 def paired(differences: Sequence[float]) -> Difference:
@@ -121,16 +133,15 @@ def paired(differences: Sequence[float]) -> Difference:
     Args:
         differences: One for each seed.
     """
-    mean = float(np.mean(differences))
-    if len(differences) < 2:
-        return Difference(mean, None, None, len(differences), None)
+    mean, seeds = float(np.mean(differences)), len(differences)
+    if seeds < 2:
+        return Difference(mean, None, None, seeds, None)
     deviation = float(np.std(differences, ddof=1))
-    low = high = mean
-    if not _is_none(deviation, mean):
-        test = stats.ttest_1samp(differences, 0)
-        low, high = map(float, test.confidence_interval(LEVEL))
+    if _is_none(deviation, mean):
+        return Difference(mean, None, None, seeds, ENOUGH_SEEDS, unsettled=NO_SPREAD)
+    test = stats.ttest_1samp(differences, 0)
     needed = _seeds_needed(mean, deviation, paired=True)
-    return Difference(mean, low, high, len(differences), needed)
+    return Difference(mean, *map(float, test.confidence_interval(LEVEL)), seeds, needed)
 
 
 def _is_none(deviation: float, mean: float) -> bool:
@@ -144,8 +155,6 @@ def _seeds_needed(mean: float, deviation: float, paired: bool) -> int | None:
 
     if mean == 0:
         return None
-    if _is_none(deviation, mean):
-        return ENOUGH_SEEDS
     test = TTestPower() if paired else TTestIndPower()
     counts = np.arange(ENOUGH_SEEDS, PRACTICAL_SEEDS + 1)
     # Beyond ten standard deviations three seeds are enough, and the distribution overflows.
@@ -154,18 +163,21 @@ def _seeds_needed(mean: float, deviation: float, paired: bool) -> int | None:
     return int(enough[0]) if enough.size else None
 
 
-def widened(difference: Difference, low: float, high: float) -> Difference:
+def widened(
+    difference: Difference, low: float, high: float, over_sources: tuple[float, float]
+) -> Difference:
     """Makes an interval wide enough to hold another one, too, that is of another kind of chance.
 
     Args:
         difference: With Student's interval over seeds, or none.
-        low: Lower end of the interval over sources.
+        low: Lower end of the interval over sources and seeds.
         high: Its upper end.
+        over_sources: The interval over sources alone.
 
     Returns:
-        The difference with an interval that holds both, and with each of the two.
+        The difference with an interval that holds both.
     """
-    both = dataclasses.replace(difference, over_sources=(low, high))
+    both = dataclasses.replace(difference, over_sources=over_sources, unsettled="")
     if difference.low is None:
         return dataclasses.replace(both, low=low, high=high)
     return dataclasses.replace(
@@ -182,43 +194,45 @@ def what_would_tell(difference: Difference) -> str:
         return ""
     if difference.seeds == 1:
         return (
-            f"One seed proves nothing: at least {ENOUGH_SEEDS - 1} more on each side are needed"
-            " before anything can be said."
+            f"One seed proves nothing: at least {ENOUGH_SEEDS} on each side are needed before"
+            " anything can be said."
         )
     if difference.unsettled:
         return difference.unsettled
-    over_seeds = difference.over_seeds
-    if difference.seeds >= ENOUGH_SEEDS and over_seeds and not _includes_zero(over_seeds):
-        return (
-            "The interval over seeds alone excludes 0, so that the doubt is about the images: more"
-            " test sources, not more seeds, are needed."
-        )
-    return " ".join(filter(None, [_more_seeds(difference), _more_sources(difference)]))
+    told = "If the difference is as measured, it takes"
+    seeds, sources = _seeds_in_words(difference), _sources_in_words(difference)
+    if not sources:
+        return f"{told} {seeds} to tell."
+    over_seeds = difference.over_seeds  # None where all seeds say the same
+    if difference.seeds >= ENOUGH_SEEDS and not (over_seeds and _includes_zero(over_seeds)):
+        return f"{told} {sources}, rather than more seeds, to tell."
+    return f"{told} {seeds} and {sources} to tell; neither would do alone."
 
 
-def _more_seeds(difference: Difference) -> str:
+def _seeds_in_words(difference: Difference) -> str:
     needed = difference.seeds_needed
     if needed is None:
-        return (
-            f"It would take more than {PRACTICAL_SEEDS} seeds on each side to tell a difference as"
-            " small as this from none, which is no practical number."
-        )
+        return f"more than {PRACTICAL_SEEDS} seeds on each side"
     # The spread of a few seeds may say that fewer are enough than were not.
-    needed = max(needed, difference.seeds + 1)
-    more = needed - difference.seeds
     return (
-        f"If the difference is as measured, about {needed} seeds on each side would tell,"
-        f" {more} more."
+        f"about {max(needed, difference.seeds + 1)} seeds on each side ({difference.seeds} so far)"
     )
 
 
-def _more_sources(difference: Difference) -> str:
+def _sources_in_words(difference: Difference) -> str:
+    """Says how many more sources there have to be; empty if those that there are suffice."""
     if difference.over_sources is None or not _includes_zero(difference.over_sources):
         return ""
-    return (
-        "The interval over sources includes 0 as well, so that more test sources may be needed,"
-        " too."
-    )
+    low, high = difference.over_sources
+    # An interval of n times as many sources is narrower by the square root of n. At the level 0.05
+    # with a power of 80% the difference has to be so many of its standard errors.
+    level, power = stats.norm.ppf([(1 + LEVEL) / 2, POWER])
+    standard_error = (high - low) / (2 * level)
+    most = PRACTICAL_TIMES * difference.mean**2
+    if ((level + power) * standard_error) ** 2 > most:
+        return f"more than {PRACTICAL_TIMES} times as many test sources"
+    times = ((level + power) * standard_error / difference.mean) ** 2
+    return f"about {times:.0f} times as many test sources"
 
 
 @dataclass(frozen=True)

@@ -37,13 +37,15 @@ class Interval:
 
     Attributes:
         mean: The first classifier's score minus the second's.
-        low: Lower end.
+        low: Lower end, of other sources and other seeds.
         high: Upper end.
+        over_sources: Both ends of the interval of other sources and the same seeds.
     """
 
     mean: float
     low: float
     high: float
+    over_sources: tuple[float, float]
 
 
 def differences(
@@ -83,9 +85,13 @@ def differences(
         mean = float(np.mean([of_seed[name] for of_seed in observed]))
         # The mean over the seeds drawn, all of them with the same weights of the sources.
         values = np.take_along_axis(drawn[name], chosen, axis=1).mean(axis=1)
-        low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        found[name] = Interval(mean, float(low), float(high))
+        found[name] = Interval(mean, *_ends(values), _ends(drawn[name].mean(axis=1)))
     return found
+
+
+def _ends(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
 
 
 class _Pair:
