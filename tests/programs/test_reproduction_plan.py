@@ -274,13 +274,13 @@ def test_the_paper_preset_is_the_study_with_what_it_left_out(tmp_path):
     write_description(tmp_path, 10)
     planned = plan(preset("paper", data=str(tmp_path), digits="usps.h5"), OUT)
     agents = [one for one in planned if hasattr(one, "total_steps")]
-    assert len(agents) == 2 * 4 * 3
+    assert len(agents) == 2 * 4 * 5
     assert {one.experiment.total_steps for one in agents} == {1_000_000}
     assert {one.experiment.environment.game for one in agents} == {"pong", "breakout"}
-    faces = [one for one in planned[24:] if one.experiment.data.kind == "faces"]
+    faces = [one for one in planned[40:] if one.experiment.data.kind == "faces"]
     assert len(faces) == 6 * 2 * 3
     assert {one.experiment.data.split for one in faces} == {"random", "hard"}
-    assert len(planned) - 24 - len(faces) == 2 * 3  # digits, without and with rotation
+    assert len(planned) - 40 - len(faces) == 2 * 3  # digits, without and with rotation
 
 
 @pytest.mark.parametrize("path", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)

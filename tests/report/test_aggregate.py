@@ -195,6 +195,13 @@ def test_a_run_that_cannot_be_reported_is_left_out_with_a_reason(
     assert reason in skipped.reason and "\n" not in skipped.reason
 
 
+def test_metrics_that_are_no_text_are_named(tmp_path):
+    broken = made_run(tmp_path / "broken")
+    (broken / "metrics.csv").write_bytes(b"\xff\xfe")
+    _, (skipped,) = aggregate.read_runs([broken])
+    assert skipped.reason.startswith("metrics.csv is broken: ")
+
+
 def test_what_is_no_run_directory_is_left_out_with_a_reason(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")

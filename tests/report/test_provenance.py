@@ -59,6 +59,18 @@ def test_settings_that_a_mode_does_not_read_are_passed_over(made):
     }
 
 
+def test_the_weights_of_several_seeds_have_one_name(made):
+    # Each seed has a file of its own.
+    config = "mode: probe\nencoder: {weights: runs/squeezenet_rotation_0}\n"
+    run = ClassifierRun(
+        made("a", config),
+        EVALUATION | {"weights": "rotation"},
+        experiment=settings(made("b", config)),
+    )
+    (experiment,) = provenance.settings_of_classifiers([run], "dfdc").values()
+    assert experiment.encoder.weights == "rotation"
+
+
 def environment(revision) -> str:
     facts = {"python": "3.11.1", "versions": {"numpy": "1.26.4", "x": None}, "cores": 2}
     return json.dumps(facts | {"git_revision": revision, "command": ["secret"]})

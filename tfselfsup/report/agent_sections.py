@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from tfselfsup.report import agent_statistics, learning_curves, tables
 from tfselfsup.report.aggregate import AgentRun
 from tfselfsup.report.document import Picture, Section, Table, listed
-from tfselfsup.report.evidence import ENOUGH_SEEDS
 from tfselfsup.report.learning_curves import AXES
 from tfselfsup.report.reference_scores import SCORES, SOURCE
+from tfselfsup.report.stratified_bootstrap import ENOUGH_RUNS
 
 SCORES_NOTE = (
     "Mean raw score of whole games, over seeds; `published` is the study's, and `difference` the"
@@ -20,7 +20,7 @@ STATISTICS_NOTE = (
     f" by {SOURCE}, which are not those that the study quotes; and the probability that a run"
     " scores higher than one of the agent without the task, ties counted half. In brackets: 95%"
     " intervals of rliable's stratified bootstrap over runs. There is none for fewer than"
-    f" {agent_statistics.ENOUGH_RUNS} runs, on both sides of a probability: drawing so few anew"
+    f" {ENOUGH_RUNS} runs, on both sides of a probability: drawing so few anew"
     " shows far too little of what other runs might do, and nothing at all where every run of one"
     " side beats every run of the other. Training that has not ended is left out."
 )
@@ -31,8 +31,8 @@ GAMES_NOTE = (
 CURVES_NOTE = (
     "Short evaluations on the way, of fewer games than the final score. A thick line is the mean"
     " over seeds at the evaluations that all have reached, thin lines are seeds; from"
-    f" {ENOUGH_SEEDS} seeds on it is the interquartile mean, in the band of its 95% bootstrap"
-    " interval, which is too narrow for few seeds. Hours are those of the machine that trained,"
+    f" {ENOUGH_RUNS} seeds on it is the interquartile mean, in the band of its 95% bootstrap"
+    " interval. Hours are those of the machine that trained,"
     " whatever else it did."
 )
 EFFICIENCY_NOTE = (

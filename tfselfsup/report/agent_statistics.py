@@ -18,9 +18,6 @@ from tfselfsup.report.aggregate import AgentRun, group_over_games, group_seeds, 
 from tfselfsup.report.reference_scores import human_normalised
 
 RESAMPLES = 1000
-# On each side, for an interval. A bootstrap of fewer is far too narrow: where all runs of one agent
-# beat all of another, as among three they often do by chance, it has no width at all.
-ENOUGH_RUNS = 5
 BETTER = "P(better than without task)"
 
 
@@ -68,7 +65,7 @@ def probability_of_improvement(scores: np.ndarray, others: np.ndarray) -> Estima
 
 def _estimate(scores, aggregate) -> Estimate:
     sides = scores if isinstance(scores, tuple) else (scores,)
-    if min(len(side) for side in sides) < ENOUGH_RUNS:
+    if min(len(side) for side in sides) < stratified_bootstrap.ENOUGH_RUNS:
         return Estimate(float(aggregate(*sides)))
     found = stratified_bootstrap.interval(scores, aggregate, RESAMPLES)
     return Estimate(*(float(figure[0]) for figure in found))

@@ -216,10 +216,10 @@ def _distinction(run: AgentRun, alike: list[AgentRun]) -> str:
 
 
 def _metrics(run: RunDirectory) -> pd.DataFrame:
-    rows = run.metrics()
-    if not rows:
-        return pd.DataFrame()
     try:
+        rows = run.metrics()
+        if not rows:
+            return pd.DataFrame()
         metrics = pd.DataFrame(rows).apply(pd.to_numeric)
         if metrics["agent_steps"].isna().any():
             raise ValueError("a row without agent_steps")

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from tfselfsup.report import reference_scores, stratified_bootstrap
 from tfselfsup.report.aggregate import AgentRun, group_seeds
-from tfselfsup.report.evidence import ENOUGH_SEEDS, counted
+from tfselfsup.report.evidence import counted
 from tfselfsup.report.figures import LINE_STYLES
+from tfselfsup.report.stratified_bootstrap import ENOUGH_RUNS
 
 # What the scores are drawn over, and what it is called.
 AXES = {"agent_steps": "agent steps", "episodes": "episodes of training", "hours": "hours"}
@@ -32,7 +33,7 @@ def learning_curves(runs: Sequence[AgentRun], game: str, over: str = "agent_step
 
     Returns:
         The figure: for each agent a thin line for each seed and a thick one for their mean at the
-        evaluations that all have reached. From `ENOUGH_SEEDS` seeds on, the thick line is the
+        evaluations that all have reached. From `ENOUGH_RUNS` seeds on, the thick line is the
         interquartile mean and lies in its 95% interval, a band, in place of the thin lines; the
         vertical axis names what is drawn. A level line stands for each agent that does not learn.
     """
@@ -57,11 +58,11 @@ def learning_curves(runs: Sequence[AgentRun], game: str, over: str = "agent_step
     return figure
 
 
-def _draw(axes, curves: Sequence[pd.Series], label: str, colour, style: str) -> None:
-    if len(curves) < ENOUGH_SEEDS:
+def _draw(axes, curves: Sequence[pd.DataFrame], label: str, colour, style: str) -> None:
+    middle = middle_curve(curves)
+    if middle_name(curves) == MEAN or middle.empty:
         for curve in curves:
-            axes.plot(curve.index, curve, color=colour, linewidth=0.8, alpha=0.4)
-        middle = middle_curve(curves)
+            axes.plot(curve["place"], curve["score"], color=colour, linewidth=0.8, alpha=0.4)
     else:
         middle, low, high = interval_curve(curves)
         axes.fill_between(middle.index, low, high, color=colour, alpha=0.2, linewidth=0)
@@ -87,56 +88,68 @@ def in_words(runs: Sequence[AgentRun], game: str, over: str) -> str:
     for agent, its_runs in group_seeds(runs, game).items():
         curves = [curve for run in its_runs if not (curve := evaluation_curve(run, over)).empty]
         if curves:
-            middle = middle_curve(curves)
             name = f", {middle_name(curves)}" if len(curves) > 1 else ""
-            decimals = 2 if over == "hours" else 0
-            first, last = (
-                f"{middle.iloc[place]:.1f} at {middle.index[place]:,.{decimals}f}"
-                for place in (0, -1)
-            )
-            said.append(f"{agent}, {counted(len(curves))}{name}: from {first} to {last}")
+            said.append(f"{agent}, {counted(len(curves))}{name}: {_ends(curves, over)}")
     return f"Mean raw score on {game} over {AXES[over]}. {'; '.join(said)}."
 
 
-def evaluation_curve(run: AgentRun, over: str = "agent_steps") -> pd.Series:
+def _ends(curves: Sequence[pd.DataFrame], over: str) -> str:
+    middle = middle_curve(curves)
+    if middle.empty:
+        return "no evaluation that all have"
+    decimals = 2 if over == "hours" else 0
+    first, last = (
+        f"{middle.iloc[place]:.1f} at {middle.index[place]:,.{decimals}f}" for place in (0, -1)
+    )
+    return f"from {first} to {last}"
+
+
+def evaluation_curve(run: AgentRun, over: str = "agent_steps") -> pd.DataFrame:
     """Returns the mean score of each short evaluation; empty if there was none.
 
     Args:
         run: An agent.
-        over: What the scores are indexed by, one of `AXES`.
+        over: What the scores are drawn over, one of `AXES`.
+
+    Returns:
+        A row for each, with the columns `place`, on that axis, and `score`, by the agent step at
+        which it was due: games end at different times, so that seeds are evaluated a little later.
     """
     if not {"evaluation_score", over} <= set(run.metrics):
-        return pd.Series(dtype=float)
-    return run.metrics.set_index(over)["evaluation_score"].dropna()
+        return pd.DataFrame({"place": [], "score": []}, dtype=float)
+    rows = run.metrics.dropna(subset="evaluation_score")
+    period = run.experiment.evaluation.curve_period or 1
+    due = pd.Index(rows["agent_steps"] // period * period, name="due")
+    curve = pd.DataFrame({"place": rows[over], "score": rows["evaluation_score"]}).set_index(due)
+    return curve[~due.duplicated(keep="last")]
 
 
-def mean_curve(curves: Sequence[pd.Series]) -> pd.Series:
+def mean_curve(curves: Sequence[pd.DataFrame]) -> pd.Series:
     """Averages curves over seeds.
 
     Args:
-        curves: Scores by agent steps. Seeds are evaluated at slightly different steps, as games
-            end at different times, so that the k-th points belong together.
+        curves: What `evaluation_curve` returned, one or more.
 
     Returns:
-        The mean of the k-th points, up to the shortest curve's last, by their mean step.
+        The means of the evaluations that all have, by their mean place.
     """
     places, scores = _aligned(curves)
     return pd.Series(scores.mean(axis=0), index=places)
 
 
-def middle_name(curves: Sequence[pd.Series]) -> str:
+def middle_name(curves: Sequence[pd.DataFrame]) -> str:
     """Names what `middle_curve` takes of so many seeds."""
-    return MEAN if len(curves) < ENOUGH_SEEDS else INTERQUARTILE_MEAN
+    return MEAN if len(curves) < ENOUGH_RUNS else INTERQUARTILE_MEAN
 
 
-def middle_curve(curves: Sequence[pd.Series]) -> pd.Series:
-    """Takes the mean over seeds, or from `ENOUGH_SEEDS` on their interquartile mean.
+def middle_curve(curves: Sequence[pd.DataFrame]) -> pd.Series:
+    """Takes the mean over seeds, or from `ENOUGH_RUNS` on their interquartile mean.
 
     Args:
         curves: As for `mean_curve`.
 
     Returns:
-        The middle of the k-th points by their mean place.
+        The middle of the evaluations that all have, by their mean place.
     """
     if middle_name(curves) == MEAN:
         return mean_curve(curves)
@@ -152,7 +165,9 @@ def _interquartile_means(scores: np.ndarray) -> np.ndarray:
     return np.array([metrics.aggregate_iqm(scores[..., point]) for point in points])
 
 
-def interval_curve(curves: Sequence[pd.Series]) -> tuple[pd.Series, np.ndarray, np.ndarray]:
+def interval_curve(
+    curves: Sequence[pd.DataFrame],
+) -> tuple[pd.Series, np.ndarray, np.ndarray]:
     """Takes the interquartile mean over seeds at each evaluation, with its 95% interval.
 
     Args:
@@ -169,11 +184,11 @@ def interval_curve(curves: Sequence[pd.Series]) -> tuple[pd.Series, np.ndarray, 
     return pd.Series(middle, index=places), low, high
 
 
-def _aligned(curves: Sequence[pd.Series]) -> tuple[np.ndarray, np.ndarray]:
-    """Cuts curves to one length; the mean places, float [points], and scores [seeds, points]."""
-    length = min(map(len, curves))
-    places = np.mean([curve.index[:length].to_numpy() for curve in curves], axis=0)
-    return places, np.stack([curve.to_numpy(float)[:length] for curve in curves])
+def _aligned(curves: Sequence[pd.DataFrame]) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the evaluations that all have; mean places, float [points], scores [seeds, points]."""
+    alike = pd.concat(dict(enumerate(curves)), axis="columns", join="inner")
+    places, scores = (alike.xs(name, axis="columns", level=1) for name in ("place", "score"))
+    return places.mean(axis="columns").to_numpy(), scores.to_numpy(float).T
 
 
 def sample_efficiency(runs: Sequence[AgentRun], game: str) -> pd.DataFrame:
@@ -214,10 +229,10 @@ def sample_efficiency(runs: Sequence[AgentRun], game: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _first(curve: pd.Series, score: float) -> float:
+def _first(curve: pd.DataFrame, score: float) -> float:
     """Returns the first place at which a curve is at a score or above, or NaN."""
-    found = curve.index[curve >= score]
-    return float(found[0]) if len(found) else np.nan
+    places = curve.loc[curve["score"] >= score, "place"]
+    return float(places.iloc[0]) if len(places) else np.nan
 
 
 def presented_efficiency(table: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,8 +43,14 @@ def settings_of_classifiers(runs: Sequence[ClassifierRun], data_set: str) -> dic
         row = classifier_rows.of_run(run, own)
         name = f"{classifier_rows.name_of(row | {'settings': None})}, {row['weights']}"
         if run.experiment is not None:
-            named[_free(name, named)] = run.experiment
+            named[_free(name, named)] = _with_named_weights(run)
     return named
+
+
+def _with_named_weights(run: ClassifierRun) -> Experiment:
+    """Returns the settings, with the name of the weights in place of one seed's file of them."""
+    encoder = dataclasses.replace(run.experiment.encoder, weights=run.evaluation["weights"])
+    return dataclasses.replace(run.experiment, encoder=encoder)
 
 
 def _free(name: str, taken: Mapping[str, Any]) -> str:

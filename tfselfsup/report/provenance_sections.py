@@ -23,8 +23,16 @@ NO_ENVIRONMENT = (
     "No run directory holds an environment.json: what they were made with is not known."
 )
 PICTURES_NOTE = (
-    "What lies in the run directories: maps of where an answer comes from, played games."
+    "What lies in the run directories: maps of where an answer comes from, checks of such maps,"
+    " played games."
 )
+# What `bin/attribute` writes beside its maps, by the stem of the file, or else by its ending.
+PICTURES = {
+    "randomised_layers": "Check of maps, against those of a network with random layers",
+    "deletion_insertion": "Check of maps, by what deleting and inserting pixels does",
+    ".png": "Map of where answers come from",
+    ".mp4": "Video of a played game",
+}
 
 
 def sections(agents: Sequence[AgentRun], classifiers: Sequence[ClassifierRun]) -> list[Section]:
@@ -68,19 +76,18 @@ def _environments(paths: Sequence[Path]) -> Section:
 
 def _pictures(path: Path) -> list[Picture]:
     """Lists the images and the videos of a run directory."""
-    # `bin/attribute` gives the maps of each question a folder of their own.
     files = [*sorted(path.glob("figures/**/*.png")), *sorted(path.glob("videos/*.mp4"))]
-    return [
-        Picture(
-            re.sub("[^A-Za-z0-9_-]", "_", f"{path.name}_{file.stem}"),
-            f"{path.name}: {file.stem.replace('_', ' ')}",
-            _in_words(path, file),
-            file=file,
-        )
-        for file in files
-    ]
+    return [_picture(path, file) for file in files]
 
 
-def _in_words(path: Path, file: Path) -> str:
-    what = {".png": "Map of where answers come from", ".mp4": "Video of a played game"}
-    return f"{what[file.suffix]}, of the run {path.name}: {file.stem.replace('_', ' ')}."
+def _picture(path: Path, file: Path) -> Picture:
+    # `bin/attribute` gives the maps of each question a folder of their own.
+    place = file.relative_to(path).with_suffix("").parts[1:]
+    which = ", ".join(part.replace("_", " ") for part in place)
+    what = PICTURES.get(file.stem) or PICTURES[file.suffix]
+    return Picture(
+        re.sub("[^A-Za-z0-9_-]", "_", "_".join((path.name, *place))),
+        f"{path.name}: {which}",
+        f"{what}, of the run {path.name}: {which}.",
+        file=file,
+    )

@@ -10,6 +10,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
+# On each side, for an interval. A bootstrap of fewer is far too narrow: where all runs of one agent
+# beat all of another, as among three they often do by chance, it has no width at all.
+ENOUGH_RUNS = 5
+
 
 def interval(
     scores: np.ndarray | tuple[np.ndarray, ...], aggregate: Callable, resamples: int
