@@ -194,8 +194,8 @@ def test_a_measurement_that_fails_is_told_and_the_others_are_made(monkeypatch, c
     assert "warning: _broken gave no estimate: out of luck\n" in capfd.readouterr().err
 
 
-def _quick_start(runtime):
-    del runtime
+def _quick_start(runtime, parent):
+    del runtime, parent
 
 
 def _broken(argument):

@@ -15,7 +15,7 @@ _PR_SET_PDEATHSIG = 1  # of Linux' prctl
 def main() -> None:
     """Runs the program that the second argument names; the first is the waiting process."""
     parent, *command = sys.argv[1:]
-    _end_with(int(parent))
+    end_with(int(parent))
     # A process in the background ignores Ctrl-C, one of Ray blocks it, and both would be inherited.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -23,10 +23,13 @@ def main() -> None:
     run(command[0])
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """Lets this process be killed when the waiting one dies.
 
     Otherwise the run of a worker that was killed would go on, and could not be resumed by another.
+
+    Args:
+        parent: The process that started this one.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before that

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
+import os
 import signal
 import sys
 import time
@@ -13,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any, NamedTuple
 
 from tfselfsup.config import AgentExperiment, ClassifierExperiment, RuntimeConfig
+from tfselfsup.programs.child_program import end_with
 from tfselfsup.programs.startup import import_quietly, start_tensorflow
 
 LEARNT_STEPS, WARM_UP_STEPS = 200, 100  # agent steps
@@ -101,7 +103,7 @@ def measure(requests: Mapping[Hashable, Request]) -> dict[Hashable, Speed | None
         for runtime in dict.fromkeys(request.runtime for request in requests.values()):
             # Forking would copy the threads of TensorFlow, if there are any, in an unknown state.
             context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(1, context, _start, (runtime,)) as process:
+            with ProcessPoolExecutor(1, context, _start, (runtime, os.getpid())) as process:
                 for key, request in requests.items():
                     if request.runtime != runtime:
                         continue
@@ -119,8 +121,9 @@ def _not_measured(request: Request, error: Exception) -> str:
     return f"warning: {request.measure.__name__} gave no estimate: {reason}"
 
 
-def _start(runtime: RuntimeConfig) -> None:
+def _start(runtime: RuntimeConfig, parent: int) -> None:
     global _importing
+    end_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback
     started = time.perf_counter()
     start_tensorflow(runtime)
