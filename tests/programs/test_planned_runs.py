@@ -29,9 +29,9 @@ def make(one):
 
 def test_each_is_done_once_its_programs_have_run(all_kinds):
     for one in all_kinds.values():
-        assert one.state == "to do"
+        assert one.status().state == "to do"
         make(one)
-        assert one.is_done() and one.state == "done"
+        assert one.is_done() and one.status().state == "done"
 
 
 @pytest.mark.parametrize("kind", ["agent", "pretraining", "probe", "network"])
@@ -56,7 +56,7 @@ def test_a_network_that_has_epochs_left_is_unfinished(all_kinds, kind):
     make(one)
     newest = one.run.checkpoints()[-1]
     newest.rename(newest.with_name("step_1"))
-    assert one.steps_done == 1 and one.state == "unfinished"
+    assert one.steps_done == 1 and one.status().state == "unfinished"
 
 
 @pytest.mark.parametrize(
@@ -96,3 +96,14 @@ def test_runs_that_share_a_machine_have_no_more_threads_than_their_share(
     make_with = fake_workers.PROGRAMS[command[0]]
     make_with(*command[1:])
     assert RunDirectory(one.folder).experiment().runtime == RuntimeConfig(intra, inter)
+
+
+@pytest.mark.parametrize("make", [lambda path: path.write_text("{"), lambda path: path.mkdir()])
+def test_what_cannot_be_read_is_broken(make, tmp_path):
+    (one,) = plan(Reproduction(agents=AgentRuns(("atari/fast_random",))), tmp_path)
+    one.run.start(one.experiment)
+    assert one.status() == ("unfinished", None)
+    make(one.folder / "evaluation.json")
+    state, fault = one.status()
+    assert state == "broken" and "evaluation.json" in fault
+    assert not one.status().is_to_be_made

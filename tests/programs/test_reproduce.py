@@ -369,8 +369,9 @@ def test_a_run_whose_score_cannot_be_read_gives_no_traceback(content, workers, r
         assert workers.runs[-1] == TWO_RUNS[-1]
     else:
         assert status == 1 and workers.runs == []
-        assert "2/2 out/fast_dqn_seed0: 500,000 agent steps, broken\n" in printed
-        assert "nothing to do, 1 of 2 are done" in printed
+        broken = next(line for line in printed.splitlines() if line.startswith("2/2"))
+        assert ", broken: expected" in broken and "evaluation.json" in broken
+        assert "nothing to do, 1 of 2 are done, 1 broken\n" in printed
         failed, last = errors.splitlines()
         assert failed.startswith("failed: out/fast_dqn_seed0: ") and "evaluation.json" in failed
         assert last.endswith("error: these runs failed: out/fast_dqn_seed0")

@@ -187,11 +187,13 @@ def test_a_module_is_not_measured():
 def test_a_measurement_that_fails_is_told_and_the_others_are_made(monkeypatch, capfd):
     monkeypatch.setattr(speeds, "_start", _quick_start)
     requests = {
-        "bad": speeds.Request(_broken, None, RuntimeConfig()),
-        "good": speeds.Request(_made, 2.0, RuntimeConfig()),
+        "bad": speeds.Request(_broken, None, "a_run_seed0", RuntimeConfig()),
+        "good": speeds.Request(_made, 2.0, "splices", RuntimeConfig()),
     }
     assert speeds.measure(requests) == {"bad": None, "good": SpliceSpeed(0.0, 2.0)}
-    assert "warning: _broken gave no estimate: out of luck\n" in capfd.readouterr().err
+    assert (
+        "warning: no estimate of the time of a_run_seed0: out of luck\n" in capfd.readouterr().err
+    )
 
 
 def _quick_start(runtime, parent):

@@ -224,7 +224,7 @@ def test_digits_are_left_out_where_there_are_none():
         (of_agents("atari/fast_dqn", "atari/fast_dqn"), "several for out/fast_dqn_seed0"),
         (of_agents("atari/fast_dqm"), "atari/fast_dqm"),
         (of_agents("atari/fast_dqn", overrides={"agent.n_steps": 3}), "agent.n_step"),
-        (of_agents("atari/fast_dqn", overrides={"foo": 3}), "overrides that atari/fast_dqn takes"),
+        (of_agents("atari/fast_dqn", overrides={"foo": 3}), "settings that atari/fast_dqn takes"),
         (of_agents("atari/fast_dqn", games=("pongg",)), "an Atari game, got 'pongg'"),
         (of_agents("atari/fast_dqn", seeds=()), "agents.seeds"),
         (of_classifiers(PROBE, seeds=()), "classifiers.seeds"),

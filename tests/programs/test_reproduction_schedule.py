@@ -99,7 +99,7 @@ def test_past_a_run_that_is_damaged_the_rest_is_made(plan):
     planned = plan(a=(), b=("a",), c=())
     planned[0].folder.mkdir()
     (planned[0].folder / "damaged").touch()
-    assert [one.state for one in planned] == ["broken", "to do", "to do"]
+    assert [one.status().state for one in planned] == ["broken", "to do", "to do"]
     started, ended = carried_out(planned, FakeWorkers())
     assert started == ["c"]
     assert "damaged" in ended["a"].failure and not ended["a"].is_skipped

@@ -10,6 +10,10 @@ from tfselfsup.report import evidence
 from tfselfsup.report.evidence import HELPS, HURTS, UNKNOWN, Difference, Hypothesis
 
 
+def widened(difference, low, high, over_sources, same_images=True):
+    return evidence.widened(difference, low, high, over_sources, same_images=same_images)
+
+
 def test_independent_seeds_are_compared_by_welchs_t_test():
     # Both variances are 1, so that the standard error is sqrt(2/3) with 4 degrees of freedom, whose
     # quantile is 2.776.
@@ -64,10 +68,9 @@ def test_seeds_that_all_score_the_same_do_not_show_their_spread(found):
     assert (found.mean, found.low, found.high, found.verdict) == (1.0, None, None, UNKNOWN)
     assert "it is not known how much seeds differ" in evidence.what_would_tell(found)
     # What depends on no seed is settled by the images.
-    assert evidence.widened(found, 0.5, 1.5, (0.5, 1.5)).verdict == HELPS
-    assert "rather than more seeds" in evidence.what_would_tell(
-        evidence.widened(found, -0.5, 2.5, (-0.5, 2.5))
-    )
+    assert widened(found, 0.5, 1.5, (0.5, 1.5)).verdict == HELPS
+    told = evidence.what_would_tell(widened(found, -0.5, 2.5, (-0.5, 2.5)))
+    assert "test sources" in told and "seeds" not in told
 
 
 @pytest.mark.parametrize(
@@ -114,58 +117,76 @@ def test_where_it_can_be_told_nothing_more_is_asked_for():
 def test_a_widened_interval_holds_both():
     found = Difference(1.0, 0.5, 1.5, 3, 3)
     alone = (0.4, 1.2)
-    below = evidence.widened(found, 0.25, 1.25, alone)
-    above = evidence.widened(found, 0.75, 1.75, alone)
+    below = widened(found, 0.25, 1.25, alone)
+    above = widened(found, 0.75, 1.75, alone)
     assert (below.low, below.high) == (0.25, 1.5)
     assert (above.low, above.high) == (0.5, 1.75)
-    for widened in (below, above):
-        assert (widened.over_seeds, widened.over_sources) == ((0.5, 1.5), alone)
-    alone = evidence.widened(Difference(1.0, None, None, 1, None), 0.25, 1.25, alone)
+    for wide in (below, above):
+        assert (wide.over_seeds, wide.over_sources) == ((0.5, 1.5), alone)
+    alone = widened(Difference(1.0, None, None, 1, None), 0.25, 1.25, alone)
     assert (alone.low, alone.high, alone.verdict) == (0.25, 1.25, UNKNOWN)
 
 
 def test_where_the_doubt_is_about_images_no_seeds_are_promised_to_tell():
     over_sources = (-0.02, 0.05)
-    found = evidence.widened(evidence.paired([0.0140, 0.0145, 0.0142]), *over_sources, over_sources)
+    found = widened(evidence.paired([0.0140, 0.0145, 0.0142]), *over_sources, over_sources)
     assert found.verdict == UNKNOWN
     # A standard error of 0.07 / 3.92 = 0.01786 has to be 0.01423 / 2.80 = 0.00508: 3.51 squared.
     assert evidence.what_would_tell(found) == (
-        "If the difference is as measured, it takes about 12 times as many test sources, rather"
-        " than more seeds, to tell."
+        "If the difference is as measured, it takes about 13 times as many test sources in all, of"
+        " more data, to tell."
+    )
+    # Where seeds draw the split, more of them bring sources of their own.
+    found = dataclasses.replace(found, same_images=False)
+    assert evidence.what_would_tell(found) == (
+        "If the difference is as measured, it takes about 13 times as many test sources in all, of"
+        " other splits or of more data, to tell."
+    )
+
+
+def test_never_as_many_sources_as_there_are_are_asked_for():
+    skewed = (-0.001, 0.05)
+    found = widened(evidence.paired([0.028, 0.030, 0.032]), *skewed, skewed)
+    assert "takes about 2 times as many test sources" in evidence.what_would_tell(found)
+
+
+def test_what_only_both_kinds_of_chance_leave_open_has_no_number():
+    found = widened(evidence.paired([0.9, 1.0, 1.1]), -0.1, 2.0, (0.2, 1.8))
+    assert found.verdict == UNKNOWN
+    assert evidence.what_would_tell(found) == (
+        "By seeds or by sources alone it could be told, but not by both together: it takes more of"
+        " either, and it is not known how many."
     )
 
 
 def test_where_both_are_in_doubt_both_are_named():
     seeds = evidence.paired([-0.5, 0.5, 1.5])
-    settled = evidence.widened(seeds, -0.1, 0.9, (0.1, 0.9))
+    settled = widened(seeds, -0.1, 0.9, (0.1, 0.9))
     assert evidence.what_would_tell(settled) == (
         "If the difference is as measured, it takes about 34 seeds on each side (3 so far) to tell."
     )
-    # 1.4 / 3.92 against 0.5 / 2.80.
-    both = evidence.widened(seeds, -0.3, 1.3, (-0.2, 1.2))
+    # 1.3 / 3.92 against 0.5 / 2.80: 1.86 squared, and no part of a time.
+    both = widened(seeds, -0.3, 1.3, (-0.15, 1.15))
     assert evidence.what_would_tell(both) == (
         "If the difference is as measured, it takes about 34 seeds on each side (3 so far) and"
-        " about 4 times as many test sources to tell; neither would do alone."
+        " about 4 times as many test sources in all, of more data, to tell."
     )
     # Two seeds are too few, however well they agree.
-    two = evidence.widened(evidence.paired([1.0, 1.0]), -0.5, 2.5, (-0.5, 2.5))
+    two = widened(evidence.paired([1.0, 1.0]), -0.5, 2.5, (-0.5, 2.5))
     assert "about 3 seeds on each side (2 so far) and" in evidence.what_would_tell(two)
 
 
 @pytest.mark.parametrize("mean", [0.0, 0.001])
 def test_no_practical_number_of_images_tells_hardly_any_difference(mean):
-    found = evidence.widened(evidence.paired([mean - 1, mean, mean + 1]), -0.1, 0.1, (-0.1, 0.1))
+    found = widened(evidence.paired([mean - 1, mean, mean + 1]), -0.1, 0.1, (-0.1, 0.1))
     assert "more than 100 times as many test sources" in evidence.what_would_tell(found)
 
 
-def test_so_many_sources_do_tell():
-    """Simulates what is promised: a power of 80% with so many times the sources."""
+def test_with_so_many_sources_their_interval_excludes_0_four_times_of_five():
     random = np.random.default_rng(0)
     count, effect, spread = 400, 0.05, 1.0
     half = 1.96 * spread / math.sqrt(count)
-    found = evidence.widened(
-        evidence.paired([effect] * 3), -1.0, 1.0, (effect - half, effect + half)
-    )
+    found = widened(evidence.paired([effect] * 3), -1.0, 1.0, (effect - half, effect + half))
     times = int(re.search(r"about (\d+) times", evidence.what_would_tell(found))[1])
     error = spread / math.sqrt(times * count)
     means = random.normal(effect, error, size=4000)

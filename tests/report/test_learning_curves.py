@@ -10,8 +10,10 @@ from tfselfsup.report import learning_curves
 from tfselfsup.report.aggregate import AgentRun
 
 
-def experiment(period=100) -> AgentExperiment:
-    return AgentExperiment(evaluation=EvaluationConfig(curve_period=period))
+def experiment(period=100, total_steps=10**6) -> AgentExperiment:
+    return AgentExperiment(
+        total_steps=total_steps, evaluation=EvaluationConfig(curve_period=period)
+    )
 
 
 def curve(points: dict, period=100) -> pd.DataFrame:
@@ -19,7 +21,7 @@ def curve(points: dict, period=100) -> pd.DataFrame:
 
 
 def scored(
-    agent, points=None, *, mean=0.0, game="pong", seed=0, hours=None, period=100
+    agent, points=None, *, mean=0.0, game="pong", seed=0, hours=None, **settings
 ) -> AgentRun:
     """A run with a short evaluation at some of its rows; None stands for a row without."""
     metrics = pd.DataFrame()
@@ -30,7 +32,7 @@ def scored(
         if hours:
             metrics["hours"] = hours
     evaluation = {"agent": agent, "game": game, "mean": mean, "seed": seed}
-    return AgentRun(Path("run"), experiment(period), evaluation, metrics)
+    return AgentRun(Path("run"), experiment(**settings), evaluation, metrics)
 
 
 def test_a_mean_curve_averages_the_evaluations_that_all_have():
@@ -44,6 +46,25 @@ def test_evaluations_of_other_steps_are_not_averaged():
     often = curve({50: 1, 101: 2, 152: 3, 203: 4}, period=50)
     rarely = curve({100: 10, 200: 20})
     assert learning_curves.mean_curve([often, rarely]).to_dict() == {100.5: 6, 201.5: 12}
+
+
+def test_the_evaluation_at_the_end_stands_for_itself():
+    # The training ends at 120 and is evaluated there, too; the last one due before was at 100.
+    run = scored("dqn", {51: -20, 103: 15, 120: -3}, period=50, total_steps=120)
+    own = learning_curves.evaluation_curve(run)
+    assert own["score"].to_dict() == {50: -20, 100: 15, 120: -3}
+    other = scored("dqn", {50: 0, 101: 5, 124: 9}, period=50, total_steps=120)
+    mean = learning_curves.mean_curve([own, learning_curves.evaluation_curve(other)])
+    assert mean.to_dict() == {50.5: -10, 102: 10, 122: 3}
+
+
+def test_the_end_of_a_training_that_was_extended_displaces_nothing():
+    extended = scored("dqn", {50: 1, 100: 2, 120: 99, 150: 3}, period=50, total_steps=150)
+    own = learning_curves.evaluation_curve(extended)
+    assert own["score"].tolist() == [1, 2, 99, 3]
+    other = scored("dqn", {50: 1, 100: 4, 150: 5}, period=50, total_steps=150)
+    mean = learning_curves.mean_curve([own, learning_curves.evaluation_curve(other)])
+    assert mean.to_dict() == {50: 1, 100: 3, 150: 4}
 
 
 def test_seeds_without_a_common_evaluation_have_no_mean_curve():

@@ -194,7 +194,11 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(seeds, is_shared, r
             differences.append(right[0] - right[1])
         interval = paired_bootstrap.differences(pairs, resamples=200)["accuracy"]
         found = evidence.widened(
-            evidence.paired(differences), interval.low, interval.high, interval.over_sources
+            evidence.paired(differences),
+            interval.low,
+            interval.high,
+            interval.over_sources,
+            same_images=is_shared,
         )
         held += found.low <= 0.1 <= found.high
     assert held >= 52

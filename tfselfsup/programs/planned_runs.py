@@ -6,7 +6,7 @@ import abc
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfselfsup.config import (
     AgentExperiment,
@@ -19,6 +19,23 @@ from tfselfsup.programs.evaluate_agent import protocol
 from tfselfsup.runs import RunDirectory
 
 Command = tuple[str, ...]
+
+
+class Status(NamedTuple):
+    """How far something is.
+
+    Attributes:
+        state: `done`, `unfinished`, `to do`, or `broken` if nobody can tell.
+        fault: What is wrong with its files if it is broken, else None.
+    """
+
+    state: str
+    fault: str | None = None
+
+    @property
+    def is_to_be_made(self) -> bool:
+        """Whether its programs have to run."""
+        return self.state in ("unfinished", "to do")
 
 
 class Planned(abc.ABC):
@@ -55,32 +72,21 @@ class Planned(abc.ABC):
 
         Raises:
             ValueError: If a file that says so is broken.
+            OSError: If it cannot be read.
         """
 
     @abc.abstractmethod
     def described(self) -> str:
         """Says how much work it is."""
 
-    @property
-    def fault(self) -> str | None:
-        """Why nobody can tell whether it is done: a file of it is broken; None if none is."""
+    def status(self) -> Status:
+        """Reads how far it is."""
         try:
-            self.is_done()
-        except ValueError as error:
-            return str(error)
-        return None
-
-    @property
-    def state(self) -> str:
-        """`done`, `unfinished`, `to do` or `broken`."""
-        if self.fault:
-            return "broken"
-        return "done" if self.is_done() else "unfinished" if self.folder.exists() else "to do"
-
-    @property
-    def is_to_be_made(self) -> bool:
-        """Whether its programs have to run."""
-        return self.state in ("unfinished", "to do")
+            if self.is_done():
+                return Status("done")
+        except (ValueError, OSError) as error:
+            return Status("broken", " ".join(str(error).split()) or type(error).__name__)
+        return Status("unfinished" if self.folder.exists() else "to do")
 
 
 @dataclass(frozen=True)

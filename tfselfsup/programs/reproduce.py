@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -95,20 +96,24 @@ def make_workers(ray: str | None, jobs: int, threads: int) -> Workers:
 
 def _print_plan(planned: Sequence[Planned], seconds: Sequence[float | None]) -> None:
     """Lists all runs with the time each will take, and sums it up."""
-    to_do = 0
+    states: Counter[str] = Counter()
     for position, (one, estimate) in enumerate(zip(planned, seconds, strict=True), 1):
         about = "time unknown" if estimate is None else f"about {duration(estimate)}"
-        line = f"{position}/{len(planned)} {one.folder}: {one.described()}, {one.state}"
-        to_do += one.is_to_be_made
-        print(f"{line}, {about}" if one.is_to_be_made else line)
+        status = one.status()
+        states[status.state] += 1
+        line = f"{position}/{len(planned)} {one.folder}: {one.described()}, {status.state}"
+        if status.is_to_be_made:
+            line += f", {about}"
+        print(line if status.fault is None else f"{line}: {status.fault}")
+    broken = f", {states['broken']} broken" if states["broken"] else ""
+    to_do = states["to do"] + states["unfinished"]
     if not to_do:
-        done = sum(one.state == "done" for one in planned)
-        print(f"nothing to do, {done} of {len(planned)} are done")
+        print(f"nothing to do, {states['done']} of {len(planned)} are done{broken}")
         return
     known = sum(filter(None, seconds))
     at_least = "at least" if None in seconds else "about"
     total = f", {at_least} {duration(known)} one after another" if known else ""
-    print(f"{to_do} of {len(planned)} to do{total}", flush=True)
+    print(f"{to_do} of {len(planned)} to do{broken}{total}", flush=True)
 
 
 def reproduce(
@@ -137,9 +142,8 @@ def reproduce(
         return Calls(tuple(one.commands(threads)), log, Path.cwd(), own)
 
     expected = dict(zip((one.folder for one in planned), seconds, strict=True))
-    progress = Progress(
-        {one.folder: expected[one.folder] for one in planned if one.state != "done"}, out / LOGS
-    )
+    left = [one.folder for one in planned if one.status().state != "done"]
+    progress = Progress({folder: expected[folder] for folder in left}, out / LOGS)
     try:
         _carried_out(planned, workers, calls, progress)
     except KeyboardInterrupt:

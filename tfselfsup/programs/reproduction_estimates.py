@@ -40,7 +40,7 @@ def measured_speeds(planned: Sequence[Planned]) -> dict[Hashable, Speed | None]:
     """
     requests: dict[Hashable, Request] = {}
     for one in planned:
-        if one.is_to_be_made:
+        if one.status().is_to_be_made:
             request = _request(one)
             requests.setdefault(_key(one, request), request)
     return speeds.measure(requests) if requests else {}
@@ -64,7 +64,7 @@ def estimates(
     seconds: list[float | None] = []
     for one in planned:
         features = _features(one)
-        if not one.is_to_be_made:
+        if not one.status().is_to_be_made:
             seconds.append(0.0)
         elif (speed := found.get(_key(one, _request(one)))) is None:
             seconds.append(None)
@@ -92,7 +92,7 @@ def _(one: PlannedAgent) -> Request:
         logging=LoggingConfig(),
         evaluation=EvaluationConfig(num_envs=one.experiment.evaluation.num_envs),
     )
-    return Request(speeds.measure_agent, experiment, one.experiment.runtime)
+    return Request(speeds.measure_agent, experiment, one.name, one.experiment.runtime)
 
 
 @_request.register
@@ -107,12 +107,12 @@ def _(one: PlannedClassifier) -> Request:
         training=dataclasses.replace(own.training, epochs=1),
         scoring=ScoringConfig(),
     )
-    return Request(speeds.measure_classifier, experiment, own.runtime)
+    return Request(speeds.measure_classifier, experiment, one.name, own.runtime)
 
 
 @_request.register
 def _(one: PlannedSplices) -> Request:
-    return Request(speeds.measure_splices, one.side, RuntimeConfig(0, 0))
+    return Request(speeds.measure_splices, one.side, one.name, RuntimeConfig(0, 0))
 
 
 def _key(one: Planned, request: Request) -> Hashable:

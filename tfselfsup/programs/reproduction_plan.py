@@ -46,8 +46,13 @@ def plan(reproduction: Reproduction, out: Path) -> list[Planned]:
         ValueError: If there is nothing to run, if two runs would share a folder, if there is no
             such game, or if an experiment or the data cannot be read.
     """
-    for name in ("agents", "classifiers"):
-        if not getattr(reproduction, name).seeds:
+    agents, classifiers = reproduction.agents, reproduction.classifiers
+    asked = {
+        "agents": (agents.experiments, agents.seeds),
+        "classifiers": (classifiers.experiments or classifiers.pretrainings, classifiers.seeds),
+    }
+    for name, (experiments, seeds) in asked.items():
+        if experiments and not seeds:
             raise ValueError(f"expected one seed or more in {name}.seeds, got none; give [0]")
     planned = [*_agents(reproduction, out), *_classifiers(reproduction, out)]
     if not planned:
@@ -206,7 +211,10 @@ def _read(name: str, settings: Mapping[str, Scalar]) -> tuple[tuple[str, ...], E
         experiment = command_line.load_experiment(name, tuple(options[2:]))
     except ValueError as error:  # the experiment itself was read before
         told = str(error).removesuffix(" See --help")
-        raise ValueError(f"expected overrides that {name} takes, got: {told}") from error
+        raise ValueError(
+            f"expected settings that {name} takes, got: {told}; the --help of bin/train_agent and "
+            "bin/train_classifier lists them"
+        ) from error
     return tuple(options), experiment
 
 

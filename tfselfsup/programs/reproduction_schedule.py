@@ -58,13 +58,16 @@ def carry_out(
     Raises:
         KeyboardInterrupt: At Ctrl-C, also in a program; the workers have yet to be stopped.
     """
-    waiting = [one for one in planned if one.is_to_be_made]
+    waiting: list[Planned] = []
     running: dict[str, tuple[Planned, float]] = {}
     failed: set[Path] = set()
     for one in planned:
-        if one.fault:
+        status = one.status()
+        if status.is_to_be_made:
+            waiting.append(one)
+        elif status.fault is not None:
             failed.add(one.folder)
-            yield Ended(one, one.fault)
+            yield Ended(one, status.fault)
     while waiting or running:
         for one in list(waiting):
             unfinished = {
@@ -93,6 +96,5 @@ def _failure(one: Planned, outcome: Outcome) -> str | None:
         raise KeyboardInterrupt
     if outcome.status:
         return outcome.reason
-    if one.fault or one.is_done():
-        return one.fault
-    return "it ended without its final score"
+    status = one.status()
+    return "it ended without its final score" if status.is_to_be_made else status.fault

@@ -79,11 +79,13 @@ class Request(NamedTuple):
     Attributes:
         measure: One of this module's functions.
         argument: What it takes.
+        name: What for, to tell people.
         runtime: Threads of the process it is measured in.
     """
 
     measure: Callable[[Any], Speed | None]
     argument: Any
+    name: str
     runtime: RuntimeConfig
 
 
@@ -94,7 +96,8 @@ def measure(requests: Mapping[Hashable, Request]) -> dict[Hashable, Speed | None
         requests: By any key.
 
     Returns:
-        What was measured by the same keys; None where that is not possible, which is said.
+        What was measured by the same keys; None for a TF-Hub module, and where it
+        failed, which is said.
     """
     from tqdm import tqdm
 
@@ -118,7 +121,7 @@ def measure(requests: Mapping[Hashable, Request]) -> dict[Hashable, Speed | None
 
 def _not_measured(request: Request, error: Exception) -> str:
     reason = " ".join(str(error).split()) or type(error).__name__
-    return f"warning: {request.measure.__name__} gave no estimate: {reason}"
+    return f"warning: no estimate of the time of {request.name}: {reason}"
 
 
 def _start(runtime: RuntimeConfig, parent: int) -> None:

@@ -32,7 +32,7 @@ CURVES_NOTE = (
     "Short evaluations on the way, of fewer games than the final score. A thick line is the mean"
     " over seeds at the evaluations that all have reached, thin lines are seeds; from"
     f" {ENOUGH_RUNS} seeds on it is the interquartile mean, in the band of its 95% bootstrap"
-    " interval. Hours are those of the machine that trained,"
+    " interval, which is too narrow for few seeds. Hours are those of the machine that trained,"
     " whatever else it did."
 )
 EFFICIENCY_NOTE = (

@@ -184,12 +184,15 @@ def _differences(pairs: Pairs) -> tuple[dict[str, Difference], str]:
         if all(score in run.evaluation for pair in pairs for run in pair)
     }
     intervals, reason = _over_sources(pairs)
+    same_images = pairs[0][0].evaluation["split"] in FIXED_TEST_PART
     missing = [score for score in measured if score not in intervals]
     for score, difference in measured.items():
         if score in intervals:
             one = intervals[score]
-            measured[score] = evidence.widened(difference, one.low, one.high, one.over_sources)
-        elif pairs[0][0].evaluation["split"] in FIXED_TEST_PART:
+            measured[score] = evidence.widened(
+                difference, one.low, one.high, one.over_sources, same_images=same_images
+            )
+        elif same_images:
             measured[score] = dataclasses.replace(difference, unsettled=SAME_IMAGES)
     return measured, _remark(missing, len(measured), len(pairs), reason) if missing else ""
 

@@ -15,6 +15,7 @@ their spread, and settle nothing without such an interval.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,8 +43,7 @@ RULE = (
     " The unit is the seed: many games of one agent, or many images, say much about one training"
     " and nothing about the next. How many seeds would tell is estimated for a difference and a"
     " spread over seeds as measured so far, by a t test at the level 0.05 with a power of 80%; how"
-    " many times as many test sources, likewise from the interval over sources alone, which more"
-    " seeds on the same images do not narrow."
+    " many times as many test sources, likewise, for the interval over sources alone."
     " Where a seed draws the split as well, the training and test parts of several seeds overlap,"
     " so that seeds are less independent than Student's interval takes them to be: such an interval"
     " is optimistic (Nadeau and Bengio 2003, doi:10.1023/A:1024068626366)."
@@ -81,6 +81,7 @@ class Difference:
         over_seeds: Student's interval where low and high hold another one, too; else None.
         over_sources: The interval over sources alone, of the trainings as they are; None where
             it is not known.
+        same_images: Whether all seeds are scored on the same images.
         unsettled: A sentence on why it cannot be told, whatever the interval; may be empty.
     """
 
@@ -91,6 +92,7 @@ class Difference:
     seeds_needed: int | None
     over_seeds: tuple[float, float] | None = None
     over_sources: tuple[float, float] | None = None
+    same_images: bool = False
     unsettled: str = ""
 
     @property
@@ -164,7 +166,12 @@ def _seeds_needed(mean: float, deviation: float, paired: bool) -> int | None:
 
 
 def widened(
-    difference: Difference, low: float, high: float, over_sources: tuple[float, float]
+    difference: Difference,
+    low: float,
+    high: float,
+    over_sources: tuple[float, float],
+    *,
+    same_images: bool,
 ) -> Difference:
     """Makes an interval wide enough to hold another one, too, that is of another kind of chance.
 
@@ -173,11 +180,14 @@ def widened(
         low: Lower end of the interval over sources and seeds.
         high: Its upper end.
         over_sources: The interval over sources alone.
+        same_images: Whether all seeds are scored on the same images.
 
     Returns:
         The difference with an interval that holds both.
     """
-    both = dataclasses.replace(difference, over_sources=over_sources, unsettled="")
+    both = dataclasses.replace(
+        difference, over_sources=over_sources, same_images=same_images, unsettled=""
+    )
     if difference.low is None:
         return dataclasses.replace(both, low=low, high=high)
     return dataclasses.replace(
@@ -199,14 +209,22 @@ def what_would_tell(difference: Difference) -> str:
         )
     if difference.unsettled:
         return difference.unsettled
-    told = "If the difference is as measured, it takes"
-    seeds, sources = _seeds_in_words(difference), _sources_in_words(difference)
-    if not sources:
-        return f"{told} {seeds} to tell."
     over_seeds = difference.over_seeds  # None where all seeds say the same
-    if difference.seeds >= ENOUGH_SEEDS and not (over_seeds and _includes_zero(over_seeds)):
-        return f"{told} {sources}, rather than more seeds, to tell."
-    return f"{told} {seeds} and {sources} to tell; neither would do alone."
+    if difference.over_sources is None or difference.seeds < ENOUGH_SEEDS:
+        seeds_in_doubt = True
+    else:
+        seeds_in_doubt = over_seeds is not None and _includes_zero(over_seeds)
+    needed = []
+    if seeds_in_doubt:
+        needed.append(_seeds_in_words(difference))
+    if difference.over_sources is not None and _includes_zero(difference.over_sources):
+        needed.append(_sources_in_words(difference))
+    if not needed:
+        return (
+            "By seeds or by sources alone it could be told, but not by both together: it takes more"
+            " of either, and it is not known how many."
+        )
+    return f"If the difference is as measured, it takes {' and '.join(needed)} to tell."
 
 
 def _seeds_in_words(difference: Difference) -> str:
@@ -214,25 +232,24 @@ def _seeds_in_words(difference: Difference) -> str:
     if needed is None:
         return f"more than {PRACTICAL_SEEDS} seeds on each side"
     # The spread of a few seeds may say that fewer are enough than were not.
-    return (
-        f"about {max(needed, difference.seeds + 1)} seeds on each side ({difference.seeds} so far)"
-    )
+    needed = max(needed, difference.seeds + 1)
+    return f"about {needed} seeds on each side ({difference.seeds} so far)"
 
 
 def _sources_in_words(difference: Difference) -> str:
-    """Says how many more sources there have to be; empty if those that there are suffice."""
-    if difference.over_sources is None or not _includes_zero(difference.over_sources):
-        return ""
     low, high = difference.over_sources
     # An interval of n times as many sources is narrower by the square root of n. At the level 0.05
     # with a power of 80% the difference has to be so many of its standard errors.
     level, power = stats.norm.ppf([(1 + LEVEL) / 2, POWER])
     standard_error = (high - low) / (2 * level)
-    most = PRACTICAL_TIMES * difference.mean**2
-    if ((level + power) * standard_error) ** 2 > most:
-        return f"more than {PRACTICAL_TIMES} times as many test sources"
-    times = ((level + power) * standard_error / difference.mean) ** 2
-    return f"about {times:.0f} times as many test sources"
+    if ((level + power) * standard_error) ** 2 > PRACTICAL_TIMES * difference.mean**2:
+        times = f"more than {PRACTICAL_TIMES}"
+    else:
+        times = ((level + power) * standard_error / difference.mean) ** 2
+        times = f"about {max(2, math.ceil(times))}"
+    # Seeds that draw the split bring test sources of their own, as far as the data have any.
+    where = "of more data" if difference.same_images else "of other splits or of more data"
+    return f"{times} times as many test sources in all, {where},"
 
 
 @dataclass(frozen=True)

@@ -114,14 +114,16 @@ def evaluation_curve(run: AgentRun, over: str = "agent_steps") -> pd.DataFrame:
     Returns:
         A row for each, with the columns `place`, on that axis, and `score`, by the agent step at
         which it was due: games end at different times, so that seeds are evaluated a little later.
+        Of a training that was extended, two may have been due at the same step.
     """
     if not {"evaluation_score", over} <= set(run.metrics):
         return pd.DataFrame({"place": [], "score": []}, dtype=float)
     rows = run.metrics.dropna(subset="evaluation_score")
-    period = run.experiment.evaluation.curve_period or 1
-    due = pd.Index(rows["agent_steps"] // period * period, name="due")
-    curve = pd.DataFrame({"place": rows[over], "score": rows["evaluation_score"]}).set_index(due)
-    return curve[~due.duplicated(keep="last")]
+    period, end = run.experiment.evaluation.curve_period or 1, run.experiment.total_steps
+    # There is one at the end, too, whether or not it is a multiple of the period.
+    due = (rows["agent_steps"] // period * period).mask(rows["agent_steps"] >= end, end)
+    curve = pd.DataFrame({"place": rows[over], "score": rows["evaluation_score"]})
+    return curve.set_index(pd.Index(due, name="due"))
 
 
 def mean_curve(curves: Sequence[pd.DataFrame]) -> pd.Series:
@@ -186,7 +188,8 @@ def interval_curve(
 
 def _aligned(curves: Sequence[pd.DataFrame]) -> tuple[np.ndarray, np.ndarray]:
     """Finds the evaluations that all have; mean places, float [points], scores [seeds, points]."""
-    alike = pd.concat(dict(enumerate(curves)), axis="columns", join="inner")
+    once = [curve[~curve.index.duplicated()] for curve in curves]
+    alike = pd.concat(dict(enumerate(once)), axis="columns", join="inner")
     places, scores = (alike.xs(name, axis="columns", level=1) for name in ("place", "score"))
     return places.mean(axis="columns").to_numpy(), scores.to_numpy(float).T
 

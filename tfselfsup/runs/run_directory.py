@@ -307,7 +307,7 @@ class RunDirectory:
         except ValueError:
             content = None
         if not isinstance(content, dict):
-            raise ValueError(f"expected a JSON object in {path}; {remedy}")
+            raise ValueError(f"expected a JSON object in {path}, got something else; {remedy}")
         return content
 
     def _write_json(self, name: str, content: dict[str, Any]) -> Path:
