@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -198,11 +199,7 @@ def test_agents_are_made_although_a_worker_is_killed(tmp_path, monkeypatch, caps
         "evaluation.num_envs": 2,
         "environment.max_episode_steps": 50,
     }
-    overrides = [
-        text
-        for key, value in settings.items()
-        for text in (f"--agents.overrides.{key}", str(value))
-    ]
+    overrides = ["--agents.overrides", json.dumps(settings)]
     options = ["--agents.experiments", "[atari/fast_dqn]", "--agents.seeds", "[0, 1]"]
     reproduce.main([*options, *overrides, "--out", "out", "--ray", "local", "--jobs", "2"])
     assert killed
