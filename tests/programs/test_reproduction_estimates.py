@@ -1,6 +1,14 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from tests.programs import fake_workers
+from tests.programs.made_up_program import appeared, is_alive
 from tfselfsup import command_line
 from tfselfsup.config import (
     AgentRuns,
@@ -191,9 +199,7 @@ def test_a_measurement_that_fails_is_told_and_the_others_are_made(monkeypatch, c
         "good": speeds.Request(_made, 2.0, "splices", RuntimeConfig()),
     }
     assert speeds.measure(requests) == {"bad": None, "good": SpliceSpeed(0.0, 2.0)}
-    assert (
-        "warning: no estimate of the time of a_run_seed0: out of luck\n" in capfd.readouterr().err
-    )
+    assert "time of a_run_seed0 and of runs like it: out of luck\n" in capfd.readouterr().err
 
 
 def _quick_start(runtime, parent):
@@ -206,6 +212,39 @@ def _broken(argument):
 
 def _made(images):
     return SpliceSpeed(0.0, images)
+
+
+MEASURING = """
+import os, sys, time
+from pathlib import Path
+from tfselfsup.config import RuntimeConfig
+from tfselfsup.programs import reproduction_speeds as speeds
+
+# In both processes, as TensorFlow takes seconds to start.
+speeds.start_tensorflow = speeds.import_quietly = lambda _: None
+
+def sleep(path):
+    Path(path).write_text(str(os.getpid()))
+    time.sleep(60)
+
+if __name__ == "__main__":
+    speeds.measure({0: speeds.Request(sleep, sys.argv[1], "a run", RuntimeConfig())})
+"""
+
+
+def test_the_measuring_process_ends_with_the_plan(tmp_path):
+    (tmp_path / "measuring.py").write_text(MEASURING)
+    command = [sys.executable, str(tmp_path / "measuring.py"), str(tmp_path / "pid")]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    with subprocess.Popen(command, env=environment) as plan_process:
+        measuring = int(appeared(tmp_path / "pid"))
+        plan_process.kill()
+    for _ in range(100):
+        if not is_alive(measuring):
+            return
+        time.sleep(0.1)
+    os.kill(measuring, signal.SIGKILL)
+    raise AssertionError("it went on")
 
 
 @pytest.mark.slow

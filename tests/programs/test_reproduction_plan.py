@@ -237,6 +237,12 @@ def test_a_plan_that_makes_no_sense_is_refused(reproduction, expected):
         plan(reproduction, OUT)
 
 
+def test_a_half_without_experiments_needs_no_seeds():
+    agents, classifiers = AgentRuns(("atari/fast_dqn",)), ClassifierRuns((PROBE,))
+    assert plan(Reproduction(agents, ClassifierRuns(seeds=())), OUT)
+    assert plan(Reproduction(AgentRuns(seeds=()), classifiers), OUT)
+
+
 def preset(name, **settings):
     parser = command_line.ExperimentParser()
     parser.add_argument("--config", action="config")

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from tfselfsup.programs.report import write_report
 from tfselfsup.report import agent_sections, evidence
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -20,3 +23,11 @@ def test_the_published_results_have_the_notes_as_they_are():
     for paragraph in paragraphs[2:]:  # after the title and what the notes are
         if not paragraph.startswith("#"):
             assert paragraph.strip() in text
+
+
+@pytest.mark.slow
+def test_the_published_results_are_what_the_report_writes_of_the_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(DOCS.parent)
+    runs = sorted(Path("docs/results").iterdir())
+    written = write_report(runs, tmp_path, "docs/results_notes.md")
+    assert written.replace("(<figures/", "(<report/figures/") == (DOCS / "results.md").read_text()

@@ -121,7 +121,7 @@ def measure(requests: Mapping[Hashable, Request]) -> dict[Hashable, Speed | None
 
 def _not_measured(request: Request, error: Exception) -> str:
     reason = " ".join(str(error).split()) or type(error).__name__
-    return f"warning: no estimate of the time of {request.name}: {reason}"
+    return f"warning: no estimate of the time of {request.name} and of runs like it: {reason}"
 
 
 def _start(runtime: RuntimeConfig, parent: int) -> None:

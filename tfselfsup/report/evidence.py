@@ -247,9 +247,9 @@ def _sources_in_words(difference: Difference) -> str:
     else:
         times = ((level + power) * standard_error / difference.mean) ** 2
         times = f"about {max(2, math.ceil(times))}"
-    # Seeds that draw the split bring test sources of their own, as far as the data have any.
-    where = "of more data" if difference.same_images else "of other splits or of more data"
-    return f"{times} times as many test sources in all, {where},"
+    # Seeds that draw the split bring test sources of their own.
+    or_where = "" if difference.same_images else " or, as far as there are any left, other splits"
+    return f"{times} times as many test sources in all, of more data{or_where},"
 
 
 @dataclass(frozen=True)

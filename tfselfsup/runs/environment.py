@@ -41,7 +41,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": versions,
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)),  # that the process may use
         "git_revision": revision or None,
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
