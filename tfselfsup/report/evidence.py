@@ -242,11 +242,11 @@ def _sources_in_words(difference: Difference) -> str:
     # with a power of 80% the difference has to be so many of its standard errors.
     level, power = stats.norm.ppf([(1 + LEVEL) / 2, POWER])
     standard_error = (high - low) / (2 * level)
-    if ((level + power) * standard_error) ** 2 > PRACTICAL_TIMES * difference.mean**2:
+    demanded, measured = ((level + power) * standard_error) ** 2, difference.mean**2
+    if demanded > PRACTICAL_TIMES * measured:
         times = f"more than {PRACTICAL_TIMES}"
     else:
-        times = ((level + power) * standard_error / difference.mean) ** 2
-        times = f"about {max(2, math.ceil(times))}"
+        times = f"about {max(2, math.ceil(demanded / measured))}"
     # Seeds that draw the split bring test sources of their own.
     or_where = "" if difference.same_images else " or, as far as there are any left, other splits"
     return f"{times} times as many test sources in all, of more data{or_where},"

@@ -1,6 +1,7 @@
 """Names of Atari games; without TensorFlow, as a plan has to check them, too."""
 
 import difflib
+import functools
 import re
 
 import ale_py
@@ -17,6 +18,7 @@ def known_games() -> list[str]:
     ]
 
 
+@functools.cache  # a plan asks for the same few games again and again, which opens all cartridges
 def resolve_game(name: str) -> str:
     """Finds the emulator's name of a game, whatever the case, spaces, dashes or underscores.
 
