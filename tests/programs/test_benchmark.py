@@ -86,9 +86,10 @@ def test_a_case_is_measured_in_a_process_of_its_own():
     one.close()
 
 
-def test_a_peer_s_interpreter_that_is_not_there_is_a_user_s_mistake(capsys):
+@pytest.mark.parametrize("option", ["--peer_python", "--cleanrl_python"])
+def test_a_peer_s_interpreter_that_is_not_there_is_a_user_s_mistake(option, capsys):
     with pytest.raises(SystemExit) as ended:
-        benchmark.main(["agents", "--peer_python", "no/such/python"])
+        benchmark.main(["agents", option, "no/such/python"])
     assert ended.value.code == 2
     message = capsys.readouterr().err
     assert "no/such/python" in message and message.count("\n") == 1

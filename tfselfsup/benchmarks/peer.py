@@ -1,4 +1,4 @@
-"""A peer library that trains in a process of its own, an interval at a time."""
+"""Peer libraries that train, each in a process of its own, an interval at a time."""
 
 from __future__ import annotations
 
@@ -8,40 +8,41 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-SCRIPT = Path(__file__).with_name("peers") / "stable_baselines3_dqn.py"
+SCRIPTS = Path(__file__).with_name("peers")
 
 
 class Peer:
-    """Stable-Baselines3's DQN, idle between the intervals that it is asked for.
+    """A DQN of others, idle between the intervals that it is asked for.
 
     Attributes:
         name: What it is called in a table.
         steps_per_second: Agent steps per second of each interval so far.
     """
 
-    def __init__(self, python: str, settings: dict[str, Any]):
+    def __init__(self, name: str, python: str, script: Path, settings: dict[str, Any]):
         """Starts the process and waits until it is warm.
 
         Args:
+            name: What it is called in a table.
             python: The interpreter of a virtual environment with the peer in it.
-            settings: What the script of the peer takes.
+            script: Warms up, says `ready`, and answers agent steps with the seconds they took.
+            settings: What the script takes.
 
         Raises:
             ValueError: If there is no such interpreter, or it cannot run the peer.
         """
-        games = settings["num_envs"]
-        self.name = f"Stable-Baselines3, {games} {'game' if games == 1 else 'games'}"
+        self.name = name
         self.steps_per_second: list[float] = []
         try:
             self._process = subprocess.Popen(
-                [python, str(SCRIPT), json.dumps(settings)],
+                [python, str(script), json.dumps(settings)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
             )
         except OSError as error:
-            raise ValueError(f"expected a Python interpreter in --peer_python: {error}") from error
+            raise ValueError(f"expected a Python interpreter of {name}: {error}") from error
         self._wait_for("ready")
 
     def run(self, agent_steps: int) -> None:
@@ -64,5 +65,17 @@ class Peer:
         if not line:
             _, errors = self._process.communicate()
             reason = (errors.strip().splitlines() or ["no message"])[-1]
-            raise ValueError(f"the peer ended: {reason}; install it as docs/performance.md says")
+            raise ValueError(f"{self.name} ended: {reason}; install it as docs/performance.md says")
         return line.strip()
+
+
+def stable_baselines3(python: str, settings: dict[str, Any]) -> Peer:
+    """Starts the DQN of https://github.com/DLR-RM/stable-baselines3."""
+    games = settings["num_envs"]
+    name = f"Stable-Baselines3, {games} {'game' if games == 1 else 'games'}"
+    return Peer(name, python, SCRIPTS / "stable_baselines3_dqn.py", settings)
+
+
+def cleanrl(python: str, settings: dict[str, Any]) -> Peer:
+    """Starts the DQN of https://github.com/vwxyzjn/cleanrl, which plays one game."""
+    return Peer("CleanRL", python, SCRIPTS / "cleanrl_dqn.py", settings)

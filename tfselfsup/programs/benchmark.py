@@ -50,7 +50,10 @@ def main(arguments: list[str] | None = None) -> None:
         "--peer_num_envs",
         type=list[PositiveInt],
         default=[1, 8],
-        help="the peer's games side by side; one measurement for each number",
+        help="that peer's games side by side; one measurement for each number",
+    )
+    parser.add_argument(
+        "--cleanrl_python", help="Python of an environment that finds CleanRL, another peer"
     )
     parser.add_argument("--intervals", type=PositiveInt, default=5, help="measured of each")
     parser.add_argument(
@@ -180,7 +183,7 @@ def measure_agents(parsed) -> str:
     """Measures the agents of the study in both precisions, and returns a table."""
     runtime = config.RuntimeConfig(**vars(parsed.runtime))
     with user_mistakes():
-        peers = _start_peers(parsed.peer_python, parsed.peer_num_envs)
+        peers = _start_peers(parsed)
     cases = [
         Case(base, task, precision, parsed.num_envs, runtime)
         for base in BASES
@@ -195,32 +198,32 @@ def measure_agents(parsed) -> str:
     return _agents_table(cases, peers)
 
 
-def _start_peers(python: str | None, numbers_of_games: list[int]) -> list:
-    """Starts the peer with the settings of our plain DQN; without an interpreter there is none."""
-    from tfselfsup.benchmarks.peer import Peer
+def _start_peers(parsed) -> list:
+    """Starts the peers that have an interpreter, with the settings of our plain DQN."""
+    from tfselfsup.benchmarks import peer
 
-    if python is None:
-        return []
     ours = experiment(PLAIN, None, "float32", num_envs=1)
-    return [
-        Peer(
-            python,
-            {
-                "game": ours.environment.game,
-                "num_envs": num_envs,
-                "learning_rate": ours.agent.learning_rate,
-                "capacity": ours.replay.capacity,
-                "learning_starts": ours.agent.learning_starts,
-                "batch_size": ours.agent.batch_size,
-                "update_period": ours.agent.update_period,
-                "target_update_period": ours.agent.target_update_period,
-                "gradient_clip_norm": ours.agent.gradient_clip_norm,
-                "epsilon": ours.exploration.epsilon_final,
-                "warm_up": WARM_UP,
-            },
-        )
-        for num_envs in numbers_of_games
-    ]
+    settings = {
+        "game": ours.environment.game,
+        "learning_rate": ours.agent.learning_rate,
+        "capacity": ours.replay.capacity,
+        "learning_starts": ours.agent.learning_starts,
+        "batch_size": ours.agent.batch_size,
+        "update_period": ours.agent.update_period,
+        "target_update_period": ours.agent.target_update_period,
+        "gradient_clip_norm": ours.agent.gradient_clip_norm,
+        "epsilon": ours.exploration.epsilon_final,
+        "warm_up": WARM_UP,
+    }
+    peers = []
+    if parsed.peer_python is not None:
+        peers += [
+            peer.stable_baselines3(parsed.peer_python, settings | {"num_envs": num_envs})
+            for num_envs in parsed.peer_num_envs
+        ]
+    if parsed.cleanrl_python is not None:
+        peers.append(peer.cleanrl(parsed.cleanrl_python, settings))
+    return peers
 
 
 def _take_turns(runs: list[Callable[[int], None]], intervals: int, agent_steps: int) -> None:
