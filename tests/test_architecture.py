@@ -12,8 +12,9 @@ from tfselfsup import programs
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tfselfsup"
 
-# In the order data flows; `command_line` and `plugins` are modules, the others folders.
+# In the order data flows; `messages`, `command_line` and `plugins` are modules, the others folders.
 ROOMS = (
+    "messages",
     "config",
     "command_line",
     "plugins",

@@ -5,6 +5,8 @@ import pkgutil
 import sys
 import warnings
 
+from tfselfsup.messages import one_line
+
 
 def main() -> None:
     """Runs the program that the first argument names; the others are the program's own."""
@@ -48,7 +50,7 @@ def run(name: str) -> None:
 def _show_warning(message, category, filename, line, file=None, source=None) -> None:
     """Shows a warning as one line, without the line of code it is from."""
     del category, filename, line, source
-    print(f"warning: {' '.join(str(message).split())}", file=file or sys.stderr)
+    print(f"warning: {one_line(message)}", file=file or sys.stderr)
 
 
 def _fail(message: str) -> None:

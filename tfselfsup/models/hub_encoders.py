@@ -16,6 +16,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_hub as hub
 
+from tfselfsup.messages import one_line
 from tfselfsup.models.multi_head import FoldTime
 
 SIDE = 256  # pixels
@@ -58,7 +59,7 @@ def _fetched(url: str) -> Path:
     except (OSError, ValueError, http.client.HTTPException, tf.errors.OpError) as error:
         raise ValueError(
             f"expected the TF-Hub module '{url}' in TF-Hub's cache or on the network, got "
-            f"{_one_line(error)}; download it elsewhere, unpack it, and give its directory in "
+            f"{_reason(error)}; download it elsewhere, unpack it, and give its directory in "
             "place of the handle"
         ) from error
 
@@ -83,7 +84,7 @@ def open_module(handle: str | Path, feature: str) -> Any:
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
         raise ValueError(
             f"expected a TF-Hub module in '{directory}', got files that cannot be read "
-            f"({_one_line(error)}); fetch the module again"
+            f"({_reason(error)}); fetch the module again"
         ) from error
     signatures = getattr(module, "signatures", {})
     if _SIGNATURE not in signatures:
@@ -244,5 +245,5 @@ def content_hash(handle: str | Path) -> str:
     return total.hexdigest()
 
 
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {one_line(error)}"

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from tfselfsup.messages import one_line
 from tfselfsup.models.torch_pickle import Refused, Storage, TensorUnpickler, TensorView
 
 ZIP_BEGINNING = b"PK\x03\x04"
@@ -45,11 +46,11 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
             content, bytes_of = (_read_zip if is_zip else _read_legacy)(file)
             tensors = {name: _array(tensor, bytes_of) for name, tensor in _state(content).items()}
     except Refused as error:
-        raise ValueError(f"{_one_line(error)}, in '{path}'") from None
+        raise ValueError(f"{one_line(error)}, in '{path}'") from None
     except Exception as error:  # a damaged pickle or archive raises nearly anything
         raise ValueError(
             f"expected a PyTorch checkpoint, got '{path}', which is damaged or of another kind "
-            f"({type(error).__name__}: {_one_line(error)})"
+            f"({type(error).__name__}: {one_line(error)})"
         ) from None
     return {_without_module(name): array for name, array in tensors.items()}
 
@@ -144,7 +145,3 @@ def _array(tensor: TensorView, bytes_of: BytesOf) -> np.ndarray:
 
 def _without_module(name: str) -> str:
     return name.removeprefix("module.").replace("features.module.", "features.", 1)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

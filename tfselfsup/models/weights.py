@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import tensorflow as tf
 
+from tfselfsup.messages import one_line
 from tfselfsup.models import trunks
 from tfselfsup.runs import written_aside
 
@@ -69,7 +70,7 @@ def read(path: str | Path) -> dict[str, list[np.ndarray]]:
                 layers[name] = [np.asarray(root[name][weight]) for weight in names]
     except (KeyError, OSError, TypeError) as error:
         raise ValueError(
-            f"expected Keras weights in '{path}', got a damaged file: {_one_line(error)}"
+            f"expected Keras weights in '{path}', got a damaged file: {one_line(error)}"
         ) from None
     return {name: arrays for name, arrays in layers.items() if arrays}
 
@@ -202,17 +203,13 @@ def _downloaded(trunk_name: str, published: trunks.Published) -> Path:
         cached = Path(os.path.expanduser("~"), ".keras", CACHE, published.file)
         raise ValueError(
             f"expected to download the weights of '{trunk_name}' from {published.url}, got: "
-            f"{_one_line(error)}; put the file at {cached}, or give the path of a copy instead of "
+            f"{one_line(error)}; put the file at {cached}, or give the path of a copy instead of "
             "'imagenet'"
         ) from error
 
 
 def _text(name: bytes | str) -> str:
     return name.decode() if isinstance(name, bytes) else str(name)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _some(names: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from tfselfsup.config import (
     LoggingConfig,
     RuntimeConfig,
 )
+from tfselfsup.messages import one_line
 from tfselfsup.programs.evaluate_agent import protocol
 from tfselfsup.runs import RunDirectory
 
@@ -85,7 +86,7 @@ class Planned(abc.ABC):
             if self.is_done():
                 return Status("done")
         except (ValueError, OSError) as error:
-            return Status("broken", " ".join(str(error).split()) or type(error).__name__)
+            return Status("broken", one_line(error))
         return Status("unfinished" if self.folder.exists() else "to do")
 
 

@@ -15,6 +15,7 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tfselfsup.messages import one_line
 from tfselfsup.programs.program_processes import (
     INTERRUPTED,
     PACKAGE,
@@ -75,7 +76,7 @@ class RayWorkers(Workers):
                 address, f"start a cluster with ray start --head, or give --ray {LOCAL}"
             )
             raise ValueError(
-                f"expected Ray at {address}, got: {' '.join(str(error).split())}; {remedy}"
+                f"expected Ray at {address}, got: {one_line(error)}; {remedy}"
             ) from error
         reserved = reserved_processors(threads, ray.nodes())
         self.slots = max(1, int(ray.cluster_resources().get("CPU", 0)) // reserved)
@@ -100,7 +101,7 @@ class RayWorkers(Workers):
         except self._ray.exceptions.TaskCancelledError:
             return Outcome(INTERRUPTED, "interrupted")
         except self._ray.exceptions.RayError as error:
-            return Outcome(1, " ".join(str(error).split()))
+            return Outcome(1, one_line(error))
 
     def stop(self) -> None:
         """Cancels all tasks, which save, waits for them and leaves Ray."""

@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any, NamedTuple
 
 from tfselfsup.config import AgentExperiment, ClassifierExperiment, RuntimeConfig
+from tfselfsup.messages import one_line
 from tfselfsup.programs.child_program import end_with
 from tfselfsup.programs.startup import import_quietly, start_tensorflow
 
@@ -120,7 +121,7 @@ def measure(requests: Mapping[Hashable, Request]) -> dict[Hashable, Speed | None
 
 
 def _not_measured(request: Request, error: Exception) -> str:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = one_line(error)
     return f"warning: no estimate of the time of {request.name} and of runs like it: {reason}"
 
 

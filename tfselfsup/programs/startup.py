@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tfselfsup.config import RuntimeConfig
+from tfselfsup.messages import one_line
 
 # Printed on every machine without a GPU, by the old gym that TF-Agents brings, or by TFDS.
 NOISE = re.compile(
@@ -107,7 +108,7 @@ def fail(message: object, status: int = 2) -> None:
         status: 2 for a user's mistake, 1 for what went wrong on the way.
     """
     program = os.path.basename(sys.argv[0])
-    print(f"{program}: error: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"{program}: error: {one_line(message)}", file=sys.stderr)
     raise SystemExit(status)
 
 

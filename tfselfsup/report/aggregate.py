@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from tfselfsup.config import AgentExperiment, LoggingConfig, RuntimeConfig, differences
+from tfselfsup.messages import one_line
 from tfselfsup.report import classifier_files, classifiers
 from tfselfsup.report.classifiers import ClassifierRun
 from tfselfsup.report.document import LeftOut
@@ -97,7 +98,7 @@ def _listing(left_out: list[LeftOut], path: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, KeyError, OSError) as error:
-        left_out.append(LeftOut(path, " ".join(str(error).split())))
+        left_out.append(LeftOut(path, one_line(error)))
 
 
 def _check_is_new(run: AgentRun | ClassifierRun, seen: dict[str, Path]) -> None:

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from tfselfsup import __version__
 from tfselfsup.datasets.labelled_images import LabelledImages
+from tfselfsup.messages import one_line
 from tfselfsup.runs import written_aside
 from tfselfsup.vision.compiled_outputs import compiled_output
 
@@ -78,7 +79,7 @@ class FeatureCache:
             if features.ndim != 2 or features.dtype != np.float32:
                 raise ValueError(f"expected float32 [N, d], got {features.dtype} {features.shape}")
         except (OSError, ValueError, EOFError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             warnings.warn(f"{table} is damaged and computed again: {reason}", stacklevel=2)
             return None
         return features

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfselfsup.messages import one_line
 from tfselfsup.vision.labelled_features import LabelledFeatures
 from tfselfsup.vision.linear_probes import LinearProbe
 from tfselfsup.vision.neighbour_probe import NearestNeighbours, NeighbourProbe
@@ -42,8 +43,7 @@ def load(folder: Path) -> FittedProbe:
         return make(arrays)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
-            f"expected a fitted probe in {path}, got: {' '.join(str(error).split())}; "
-            "train the classifier again"
+            f"expected a fitted probe in {path}, got: {one_line(error)}; train the classifier again"
         ) from error
 
 
