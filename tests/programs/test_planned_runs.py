@@ -79,6 +79,15 @@ def test_a_score_that_cannot_be_read_is_named(all_kinds):
         one.is_done()
 
 
+def test_an_agent_that_is_to_be_trained_for_longer_is_not_done(all_kinds):
+    one = all_kinds["agent"]
+    make(one)
+    longer = dataclasses.replace(one.experiment, total_steps=2 * one.experiment.total_steps)
+    # Settings are written as soon as the longer training begins.
+    one.run.start(longer)
+    assert not dataclasses.replace(one, experiment=longer).is_done()
+
+
 def test_the_programs_of_an_agent(all_kinds):
     one = all_kinds["agent"]
     training, scoring = one.commands(None)

@@ -177,8 +177,8 @@ def test_data_of_a_package_stay_what_they_are(pictures):
     assert names(planned) == [
         "before_seed1",
         "probe_on_before_seed1",
-        "probe_on_random_32_seed1",
         "probe_seed1",
+        "probe_on_random_32_seed1",
     ]
     for one in planned:
         settings = one.experiment.data
@@ -298,3 +298,19 @@ def test_every_preset_can_be_planned_without_data(path):
     assert sum(hasattr(one, "total_steps") for one in planned) == count
     for position, one in enumerate(planned):
         assert set(one.needs) <= {other.folder for other in planned[:position]}
+
+
+def test_what_several_pre_trainings_are_compared_with_is_made_once(pictures, tmp_path):
+    probe, before = pictures
+    after = tmp_path / "other.yaml"
+    after.write_text((tmp_path / "before.yaml").read_text().replace("rotation", "jigsaw"))
+    beside = tmp_path / "random_32.yaml"
+    beside.write_text((tmp_path / "probe.yaml").read_text() + "encoder: {side: 32}\n")
+    pretrainings = {before: probe, str(after): probe}
+    planned = plan(of_classifiers(pretrainings=pretrainings), OUT)
+    assert names(planned) == [
+        *("before_seed0", "probe_on_before_seed0", "other_seed0", "probe_on_other_seed0"),
+        "probe_on_random_32_seed0",
+    ]
+    planned = plan(of_classifiers(str(beside), pretrainings=pretrainings), OUT)
+    assert names(planned)[-1] == "random_32_seed0"

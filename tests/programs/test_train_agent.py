@@ -203,6 +203,13 @@ def test_a_bad_value_is_one_line_that_lists_what_is_expected(
     assert not run_dir.exists()
 
 
+@pytest.mark.parametrize("curve_period", [LOGGING_PERIOD // 2, LOGGING_PERIOD * 3 // 2])
+def test_a_short_evaluation_needs_a_row_of_its_own(curve_period, tmp_path, capsys):
+    periods = {"evaluation.curve_period": curve_period}
+    assert run_here(*options(SMALL, periods, run_dir=tmp_path / "run")) == 2
+    assert "a multiple of logging.period, 60, or 0" in one_line_of_error(capsys)
+
+
 def test_pretraining_must_last(tmp_path, capsys):
     tasks = {"agent.tasks": BOTH_TASKS, "agent.mode": "pretrain"}
     assert run_here(*options(SMALL, tasks, run_dir=tmp_path / "run")) == 2
@@ -364,6 +371,7 @@ STOPPABLE = {
     "agent.tasks": "[{name: rotation}]",
     # Four rows to a checkpoint, so that a kill leaves rows that are to be written again.
     "logging.period": 25,
+    "evaluation.curve_period": 175,
     "logging.checkpoint_period": 100,
 }
 JOINT = options(STOPPABLE, {"agent.mode": "joint", "logging.replay_period": 200})

@@ -18,7 +18,7 @@ EVALUATION = {
     "game": "pong",
     "seed": 0,
     "agent_steps": 1000,
-    "total_steps": 1000,
+    "total_steps": AgentExperiment().total_steps,
     "episodes": 2,
     "mean": 1.0,
     "std": 1.41,
@@ -232,6 +232,20 @@ def test_runs_that_differ_in_nothing_but_the_seed_are_one_agent():
         "dqn, agent.gamma 0.9": runs[2:],
     }
     assert aggregate.group_seeds(runs, "breakout") == {}
+
+
+def test_a_run_that_is_to_be_trained_for_longer_by_now_is_not_finished():
+    as_long, shorter = run_of("dqn"), run_of("dqn", 1)
+    for run, short_of in ((as_long, 0), (shorter, 1)):
+        steps = run.experiment.total_steps - short_of
+        run.evaluation.update(finished=True, total_steps=steps)
+    assert aggregate.is_finished(as_long) and not aggregate.is_finished(shorter)
+    # How far it is tells it from the others.
+    assert len(aggregate.group_seeds([as_long, shorter], "pong")) == 2
+    # Whose score has no steps at all.
+    random = run_of("random", kind="random")
+    random.evaluation.update(finished=True, total_steps=0)
+    assert aggregate.is_finished(random)
 
 
 def test_modes_and_tasks_options_are_told_apart():

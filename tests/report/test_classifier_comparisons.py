@@ -177,3 +177,41 @@ def test_answers_to_other_images_are_refused_with_the_reason():
     accuracy = next(iter(found_of([random, answered(scored(accuracy=0.9), 9)]).values()))
     assert accuracy.low is None
     assert "expected answers to the same images" in accuracy.sentence
+
+
+PROBE = {"mode": "probe", "side": 128}
+
+
+def test_a_pre_training_on_other_images_is_told_as_such():
+    on_others = PROBE | {"pretraining_epochs": 8, "pretrained_on_other_data": True}
+    runs = [
+        *seeds([0.5, 0.5], weights="random", protocol=PROBE),
+        *seeds([0.6, 0.6], weights="rotation", protocol=on_others),
+    ]
+    accuracy, _ = found_of(runs).values()
+    assert accuracy.question.startswith(
+        "Does pre-training by rotation (on other data, split or seed) help"
+    )
+    assert accuracy.difference == pytest.approx(0.1)
+
+
+def test_trunks_that_saw_other_images_do_not_take_the_place_of_those_that_did_not():
+    own = FINE_TUNED | {"pretraining_epochs": 8}
+    with_task = own | {"training.tasks.rotation": 0.5}
+    runs = [
+        scored(
+            seed=seed,
+            accuracy=0.5 + 0.1 * (task is not None) + 0.01 * seed,
+            weights="rotation",
+            task=task,
+            protocol=protocol | {"pretrained_on_other_data": seed > 0},
+        )
+        for seed in (0, 1, 2)
+        for task, protocol in ((None, own), ("jigsaw", with_task))
+    ]
+    (found,) = classifier_comparisons.comparisons(runs).values()
+    of_accuracy = [one for one in found if one.score == "accuracy"]
+    assert [(one.difference, one.seeds) for one in of_accuracy] == [
+        (pytest.approx(0.1), 1),
+        (pytest.approx(0.1), 2),
+    ]

@@ -100,6 +100,12 @@ def test_no_difference_cannot_be_told_by_a_practical_number():
         assert "more than 100 seeds" in evidence.what_would_tell(found)
 
 
+def test_equal_answers_of_both_sides_cannot_be_told_apart_by_more_sources():
+    found = widened(evidence.paired([0.0, 0.0, 0.0]), 0.0, 0.0, (0.0, 0.0))
+    assert found.verdict == UNKNOWN
+    assert "more than 100 times as many test sources" in evidence.what_would_tell(found)
+
+
 def test_more_seeds_are_asked_for_than_were_not_enough():
     found = dataclasses.replace(evidence.paired([1.9, 2, 2.1, 2]), low=-1.0)
     assert "takes about 5 seeds on each side (4 so far) to tell" in evidence.what_would_tell(found)

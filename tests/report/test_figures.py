@@ -24,3 +24,13 @@ def test_a_figure_is_written_as_png_and_svg(tmp_path):
     svg = xml.etree.ElementTree.parse(written[1]).getroot()
     assert svg.tag == "{http://www.w3.org/2000/svg}svg"
     assert svg.find(".//*[@id='the_line']") is not None
+
+
+def test_a_figure_that_is_drawn_again_is_the_same_file(tmp_path):
+    files = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        folder.mkdir()
+        figure = Figure(figsize=(4, 3))
+        figure.subplots().plot([0, 1], [1, 0], marker="o")
+        files.append([file.read_bytes() for file in figures.save(figure, folder / "curve")])
+    assert files[0] == files[1] and b"<dc:date>" not in files[0][1]

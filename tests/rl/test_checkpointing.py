@@ -423,3 +423,14 @@ def test_a_damaged_checkpoint_is_named(run, trained, environment):
         part.write_bytes(part.read_bytes()[:100])
     with pytest.raises(ValueError, match="step_120 is damaged or of another network"):
         checkpointing.load_weights(trained.agent.model, run.checkpoint(120))
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"progress": 1}'])
+def test_a_damaged_state_is_named(content, run, trained):
+    checkpointer(run, trained).save(PROGRESS)
+    (run.checkpoint(120) / "state.json").write_text(content)
+    expected = "^[^ ]*step_120 is damaged or of another network .*delete it"
+    with pytest.raises(ValueError, match=expected):
+        checkpointer(run, trained).restore()
+    with pytest.raises(ValueError, match=expected):
+        checkpointing.trained_steps(run)

@@ -227,3 +227,18 @@ def test_wrong_answers(labels, probabilities, message):
 def test_wrong_weights(weights, message):
     with pytest.raises(ValueError, match=message):
         metrics.scores([0, 0, 1, 1], two([0.5] * 4), weights)
+
+
+def test_examples_whose_probabilities_round_to_1_keep_their_order():
+    # Log odds of -100, 50, 60 and 200; the last three probabilities of a fake are 1 to float64.
+    labels, logits = np.array([0, 0, 1, 1]), np.array([-100.0, 50.0, 60.0, 200.0])
+    probabilities = softmax(np.stack([np.zeros(4), logits], axis=1), axis=1)
+    assert (probabilities[1:, 1] == 1).all()
+    np.testing.assert_allclose(metrics.log_odds(probabilities), logits)
+    found = metrics.scores(labels, probabilities)
+    assert (found["auc"], found["eer"], found["average_precision"]) == (1, 0, 1)
+
+
+def test_log_odds_of_what_is_certain_are_finite():
+    certain = metrics.log_odds(np.array([[1.0, 0.0], [0.0, 1.0]]))
+    assert np.isfinite(certain).all() and certain[0] == -certain[1] < 0

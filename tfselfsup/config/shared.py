@@ -19,8 +19,9 @@ class TaskConfig:
 
     Attributes:
         name: Name of the task, such as ``rotation``.
-        weight: Factor of its loss. It matters where losses are added up: in mode ``joint``, or
-            among several tasks. Adam takes steps of one size whatever the size of a lone loss.
+        weight: Factor of its loss. It matters most where losses are added up: in mode ``joint``, or
+            among several tasks. Of a lone loss Adam takes steps of nearly one size, as long as
+            gradients are large beside its epsilon and are not clipped.
         options: The task's own options, such as ``{classes: 12}``.
     """
 

@@ -93,6 +93,7 @@ def evaluate(experiment: AgentExperiment, run: RunDirectory) -> dict[str, Any]:
             experiment.environment, seed, num_envs, settings.repeat_action_probability
         )
         policy, agent_steps = _policy(experiment, run, environment)
+        trained_steps = checkpointing.trained_steps(run)
         game = resolve_game(experiment.environment.game)
     with tqdm(total=settings.episodes, unit=" games", dynamic_ncols=True) as bar:
         result = evaluation.evaluate(
@@ -104,7 +105,6 @@ def evaluate(experiment: AgentExperiment, run: RunDirectory) -> dict[str, Any]:
             on_episode=lambda score: bar.update(),
         )
     environment.close()
-    trained_steps = checkpointing.trained_steps(run)
     written = {
         **_describe(experiment, result.scores),
         "game": game,

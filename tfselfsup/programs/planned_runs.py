@@ -161,6 +161,8 @@ class PlannedAgent(PlannedRun):
         return (
             evaluation is not None
             and evaluation.get("finished") is True
+            # Settings are written when a training begins, so they may be those of a longer one.
+            and evaluation.get("total_steps") == self.total_steps
             and evaluation.get("episodes") == self.experiment.evaluation.episodes
             and evaluation.get("protocol") == protocol(self.experiment)
             and self._has_these_settings()

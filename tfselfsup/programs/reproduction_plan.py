@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,10 +96,13 @@ def _classifiers(reproduction: Reproduction, out: Path) -> Iterator[Planned]:
         yield from _with_faces(reproduction, with_faces, out)
     # What a package adds has data of its own, and no split of faces.
     path = {DIGITS: {"data.path": reproduction.digits}}
-    rest = set(own) - set(with_faces) - set(left_out(reproduction))
-    for name, seed in itertools.product(filter(rest.__contains__, names), settings.seeds):
-        given = {**path.get(own[name].data.kind, {}), "seed": seed}
-        yield from _variant([name], settings.pretrainings, given, (None, seed), out, ())
+    others = defaultdict(list)
+    for name in names:
+        if name not in with_faces and name not in left_out(reproduction):
+            others[own[name].data.kind].append(name)
+    for (kind, of_kind), seed in itertools.product(others.items(), settings.seeds):
+        given = {**path.get(kind, {}), "seed": seed}
+        yield from _variant(of_kind, settings.pretrainings, given, (None, seed), out, ())
 
 
 def _own_classifiers(reproduction: Reproduction) -> dict[str, ClassifierExperiment]:

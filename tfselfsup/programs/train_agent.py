@@ -70,9 +70,9 @@ def _run_to_end(session: _Session, run: RunDirectory) -> None:
 def _check_periods(experiment: AgentExperiment) -> None:
     """Checks that every short evaluation has a row of metrics.csv of its own."""
     curve_period, period = experiment.evaluation.curve_period, experiment.logging.period
-    if 0 < curve_period < period:
+    if curve_period % period:
         raise ValueError(
-            f"expected evaluation.curve_period of at least logging.period, {period}, or 0, "
+            f"expected evaluation.curve_period to be a multiple of logging.period, {period}, or 0, "
             f"got {curve_period}"
         )
 

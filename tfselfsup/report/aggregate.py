@@ -204,8 +204,11 @@ def _compared(run: AgentRun) -> dict[str, Any]:
 
 
 def is_finished(run: AgentRun) -> bool:
-    """Tells whether the training had ended when the run was scored."""
-    return run.evaluation.get("finished", True)
+    """Tells whether the training, as long as it is by now, had ended when the run was scored."""
+    evaluation, planned = run.evaluation, run.experiment.total_steps
+    is_random = run.experiment.agent.kind == "random"
+    steps = planned if is_random else evaluation.get("total_steps", planned)
+    return evaluation.get("finished", True) and steps == planned
 
 
 def _distinction(run: AgentRun, alike: list[AgentRun]) -> str:

@@ -61,13 +61,16 @@ class Contrast:
             for name, value in run.settings().items()
             if not name.startswith(self.settings)
         }
-        return json.dumps([fields, settings], sort_keys=True)
+        # Of weights it is what differs: random ones have seen nothing.
+        has_seen_others = self.name != "weights" and run.is_pretrained
+        return json.dumps([fields, settings, has_seen_others], sort_keys=True)
 
 
 def _weights(run: ClassifierRun) -> tuple[str, bool]:
     name = run.evaluation["weights"]
     if "pretraining_epochs" in run.settings():
-        return f"pre-training by {name}", False
+        elsewhere = " (on other data, split or seed)" * run.is_pretrained
+        return f"pre-training by {name}{elsewhere}", False
     return ("ImageNet weights" if name == "imagenet" else f"the weights {name}"), True
 
 

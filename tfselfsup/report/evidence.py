@@ -243,7 +243,8 @@ def _sources_in_words(difference: Difference) -> str:
     level, power = stats.norm.ppf([(1 + LEVEL) / 2, POWER])
     standard_error = (high - low) / (2 * level)
     demanded, measured = ((level + power) * standard_error) ** 2, difference.mean**2
-    if demanded > PRACTICAL_TIMES * measured:
+    # Where both sides give the same answers, nothing was measured that more sources could confirm.
+    if measured == 0 or demanded > PRACTICAL_TIMES * measured:
         times = f"more than {PRACTICAL_TIMES}"
     else:
         times = f"about {max(2, math.ceil(demanded / measured))}"

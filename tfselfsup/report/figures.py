@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import matplotlib
 from matplotlib.figure import Figure
 
 from tfselfsup.runs import written_aside
@@ -12,7 +13,7 @@ LINE_STYLES = ("-", "--", ":", "-.")
 
 
 def save(figure: Figure, path: Path) -> list[Path]:
-    """Writes a figure as PNG and SVG.
+    """Writes a figure as PNG and SVG, the same bytes whenever it is drawn.
 
     Args:
         figure: What was drawn.
@@ -21,8 +22,13 @@ def save(figure: Figure, path: Path) -> list[Path]:
     Returns:
         Both files.
     """
-    written = [path.with_name(path.name + suffix) for suffix in (".png", ".svg")]
-    for file in written:
-        with written_aside(file) as aside:
-            figure.savefig(aside, format=file.suffix[1:], dpi=150)
+    # Else an SVG holds the time, and names that are drawn by lot.
+    metadata = {".png": {}, ".svg": {"Date": None}}
+    written = [path.with_name(path.name + suffix) for suffix in metadata]
+    with matplotlib.rc_context({"svg.hashsalt": path.name}):
+        for file in written:
+            with written_aside(file) as aside:
+                figure.savefig(
+                    aside, format=file.suffix[1:], dpi=150, metadata=metadata[file.suffix]
+                )
     return written

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from tfselfsup.config import LoggingConfig
+from tfselfsup.models import checkpoints
+from tfselfsup.models.checkpoints import STATE, TENSORS, damage_named, read_state
 from tfselfsup.rl.agent import SelfSupervisedDqnAgent
 from tfselfsup.rl.replay import Replay
 from tfselfsup.rl.training import Event, Progress, Stepped
@@ -84,7 +84,10 @@ class Checkpointer:
     def best_score(self) -> float:
         """Returns the score of the best checkpoint, which is minus infinity if there is none."""
         best = self._run.best
-        return _read_state(best)["score"] if best.exists() else float("-inf")
+        if not best.exists():
+            return float("-inf")
+        with damage_named(best):
+            return read_state(best)["score"]
 
     def restore(self) -> Progress:
         """Reads the newest checkpoint and the snapshot of the replay, if there are any.
@@ -93,44 +96,53 @@ class Checkpointer:
 
         Returns:
             Where the run is; its beginning without a checkpoint.
+
+        Raises:
+            ValueError: If the checkpoint cannot be read, or is of another agent.
         """
-        checkpoints = self._run.checkpoints()
-        if not checkpoints:
+        saved = self._run.checkpoints()
+        if not saved:
             return Progress()
-        state = _read_state(checkpoints[-1])
-        with _damage_named(checkpoints[-1]):
-            self._tensors.read(str(checkpoints[-1] / "tensors")).assert_existing_objects_matched()
+        with damage_named(saved[-1]):
+            state = read_state(saved[-1])
+            progress = Progress(**state["progress"])
+            self._tensors.read(str(saved[-1] / TENSORS)).assert_existing_objects_matched()
+            self._generator.bit_generator.state = state["generator"]
         self._agent.take_snapshot()
-        self._generator.bit_generator.state = state["generator"]
         if self._run.replay.exists():
             self._replay.load(self._run.replay)
             self._replay.end_episodes()
-        return Progress(**state["progress"])
+        return progress
 
     def _write(self, folder: Path, progress: Progress, **more: float) -> None:
         folder.mkdir(parents=True)
-        self._tensors.write(str(folder / "tensors"))
+        self._tensors.write(str(folder / TENSORS))
         state = {
             "progress": dataclasses.asdict(progress),
             "generator": self._generator.bit_generator.state,
             **more,
         }
-        (folder / "state.json").write_text(json.dumps(state))
+        (folder / STATE).write_text(json.dumps(state))
 
 
 def agent_steps(checkpoint: Path) -> int:
-    """Reads how many agent steps were played before a checkpoint."""
-    return _read_state(checkpoint)["progress"]["agent_steps"]
+    """Reads how many agent steps were played before a checkpoint.
+
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    with damage_named(checkpoint):
+        return read_state(checkpoint)["progress"]["agent_steps"]
 
 
 def trained_steps(run: RunDirectory) -> int:
-    """Reads how many agent steps a run has been trained for: those of its newest checkpoint."""
-    checkpoints = run.checkpoints()
-    return agent_steps(checkpoints[-1]) if checkpoints else 0
+    """Reads how many agent steps a run has been trained for: those of its newest checkpoint.
 
-
-def _read_state(checkpoint: Path) -> dict:
-    return json.loads((checkpoint / "state.json").read_text())
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    saved = run.checkpoints()
+    return agent_steps(saved[-1]) if saved else 0
 
 
 def load_weights(model: tf.keras.Model, checkpoint: Path) -> None:
@@ -143,18 +155,4 @@ def load_weights(model: tf.keras.Model, checkpoint: Path) -> None:
     Raises:
         ValueError: If its weights cannot be read, or do not fit.
     """
-    reader = tf.train.Checkpoint(online=model)
-    with _damage_named(checkpoint):
-        status = reader.read(str(checkpoint / "tensors")).expect_partial()
-        status.assert_existing_objects_matched()
-
-
-@contextmanager
-def _damage_named(checkpoint: Path) -> Iterator[None]:
-    try:
-        yield
-    except (tf.errors.OpError, AssertionError, ValueError) as error:
-        reason = str(error).splitlines()[0][:80]
-        raise ValueError(
-            f"{checkpoint} is damaged or of another network ({reason}); delete it to go on without"
-        ) from error
+    checkpoints.load_weights(checkpoint, online=model)

@@ -89,7 +89,7 @@ def predictions(
         }
     )
     if logits.shape[1] == 2:
-        table["probability"] = calibration.apply(logits, temperature)[:, 1].round(9)
+        table["probability"] = calibration.apply(logits, temperature)[:, 1]
     return table
 
 

@@ -56,7 +56,7 @@ def scores(
         "balanced_accuracy": recalls.mean(),
     }
     if probabilities.shape[1] == 2:
-        found |= _of_two_classes(labels, probabilities[:, 1], weights)
+        found |= _of_two_classes(labels, log_odds(probabilities), weights)
     found["log_loss"] = sklearn_metrics.log_loss(
         labels, probabilities, labels=range(probabilities.shape[1]), sample_weight=weights
     )
@@ -170,6 +170,22 @@ def check_outputs(labels: np.ndarray, outputs: np.ndarray, what: str):
     return labels.astype(np.int64), outputs
 
 
+def log_odds(probabilities: np.ndarray) -> np.ndarray:
+    """Returns what examples of two classes are ranked by.
+
+    The probability of a class that is all but certain is 1 to float64, and so would tie examples
+    that the classifier tells apart; that of the other class is small and keeps its digits.
+
+    Args:
+        probabilities: float64 [N, 2], rows sum to 1.
+
+    Returns:
+        float64 [N], finite; grows with the probability of the second class.
+    """
+    logarithms = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
+    return logarithms[:, 1] - logarithms[:, 0]
+
+
 def check_classes(labels: np.ndarray) -> np.ndarray:
     """Lists the classes that are there, int64 ascending; there must be two or more.
 
@@ -185,14 +201,14 @@ def check_classes(labels: np.ndarray) -> np.ndarray:
     return classes
 
 
-def _of_two_classes(labels, positive, weights):
-    false_rate, true_rate, _ = sklearn_metrics.roc_curve(labels, positive, sample_weight=weights)
+def _of_two_classes(labels, ranked_by, weights):
+    false_rate, true_rate, _ = sklearn_metrics.roc_curve(labels, ranked_by, sample_weight=weights)
     return {
         "auc": sklearn_metrics.auc(false_rate, true_rate),
         # The miss rate is 1 - true_rate. The difference of both rates rises from -1 to 1.
         "eer": np.interp(0.0, false_rate + true_rate - 1, false_rate),
         "average_precision": sklearn_metrics.average_precision_score(
-            labels, positive, sample_weight=weights
+            labels, ranked_by, sample_weight=weights
         ),
     }
 

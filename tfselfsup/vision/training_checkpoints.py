@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
 
+from tfselfsup.models import checkpoints
+from tfselfsup.models.checkpoints import STATE, TENSORS, damage_named
 from tfselfsup.runs import RunDirectory, written_aside
 from tfselfsup.vision.training_model import MultiTaskModel
 
@@ -70,14 +70,14 @@ class Checkpointer(tf.keras.callbacks.Callback):
         Raises:
             ValueError: If the checkpoint cannot be read, or is of another network.
         """
-        checkpoints = self._run.checkpoints()
-        if not checkpoints:
+        saved = self._run.checkpoints()
+        if not saved:
             return State()
-        with _damage_named(checkpoints[-1]):
+        with damage_named(saved[-1]):
             # Partial only in that TensorFlow is not to list what is missing on top of the error.
-            status = self._all.read(str(checkpoints[-1] / "tensors")).expect_partial()
+            status = self._all.read(str(saved[-1] / TENSORS)).expect_partial()
             status.assert_consumed()
-            return read_state(checkpoints[-1])
+            return read_state(saved[-1])
 
     def _best_loss(self) -> float:
         best = self._run.best
@@ -90,8 +90,8 @@ def read_state(checkpoint: Path) -> State:
     Raises:
         ValueError: If it cannot be read.
     """
-    with _damage_named(checkpoint):
-        return State(**json.loads((checkpoint / "state.json").read_text()))
+    with damage_named(checkpoint):
+        return State(**checkpoints.read_state(checkpoint))
 
 
 def load_weights(network: tf.keras.Model, checkpoint: Path) -> None:
@@ -104,25 +104,10 @@ def load_weights(network: tf.keras.Model, checkpoint: Path) -> None:
     Raises:
         ValueError: If its weights cannot be read, or do not fit.
     """
-    reader = tf.train.Checkpoint(network=network)
-    with _damage_named(checkpoint):
-        # The optimiser is of no use here.
-        status = reader.read(str(checkpoint / "tensors")).expect_partial()
-        status.assert_existing_objects_matched()
+    checkpoints.load_weights(checkpoint, network=network)
 
 
 def _write(folder: Path, tensors: tf.train.Checkpoint, state: State) -> None:
     folder.mkdir(parents=True)
-    tensors.write(str(folder / "tensors"))
-    (folder / "state.json").write_text(json.dumps(dataclasses.asdict(state)))
-
-
-@contextmanager
-def _damage_named(checkpoint: Path) -> Iterator[None]:
-    try:
-        yield
-    except (tf.errors.OpError, AssertionError, OSError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0][:80]
-        raise ValueError(
-            f"{checkpoint} is damaged or of another network ({reason}); delete it to go on without"
-        ) from error
+    tensors.write(str(folder / TENSORS))
+    (folder / STATE).write_text(json.dumps(dataclasses.asdict(state)))

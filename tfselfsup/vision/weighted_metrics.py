@@ -34,7 +34,7 @@ def scores(
         "balanced_accuracy": _balanced_accuracy(labels, correct, weights),
     }
     if probabilities.shape[1] == 2:
-        found |= _of_two_classes(labels, probabilities[:, 1], weights)
+        found |= _of_two_classes(labels, metrics.log_odds(probabilities), weights)
     epsilon = np.finfo(np.float64).eps  # where scikit-learn clips, too
     right = probabilities[np.arange(len(labels)), labels].clip(epsilon, 1 - epsilon)
     found["log_loss"] = weights @ -np.log(right) / total
@@ -51,26 +51,26 @@ def _balanced_accuracy(labels, correct, weights):
     return recalls.sum(axis=1) / present.sum(axis=1)
 
 
-def auc(labels: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def auc(labels: np.ndarray, ranked_by: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Computes the area under the ROC curve alone.
 
     Args:
         labels: The true class of each of N examples, int [N], 0 or 1.
-        positive: Probability of class 1, float [N].
+        ranked_by: Probability of class 1, or what grows with it, float [N].
         weights: As for `scores`.
 
     Returns:
         float64 [R].
     """
-    hits, alarms = _per_threshold(labels, positive, weights)
+    hits, alarms = _per_threshold(labels, ranked_by, weights)
     return _area(hits, alarms)
 
 
-def _per_threshold(labels, positive, weights):
-    """Sums the fakes and the reals of every probability, from the highest: both [R, thresholds]."""
-    # A threshold takes in all examples of equal probability together.
-    order = np.argsort(-positive, kind="stable")
-    starts = np.flatnonzero(np.diff(positive[order], prepend=np.inf))
+def _per_threshold(labels, ranked_by, weights):
+    """Sums the fakes and the reals of every rank, from the highest: both [R, thresholds]."""
+    # A threshold takes in all examples of equal rank together.
+    order = np.argsort(-ranked_by, kind="stable")
+    starts = np.flatnonzero(np.diff(ranked_by[order], prepend=np.inf))
     sorted_weights = weights[:, order]
     is_fake = labels[order] == 1
     hits = np.add.reduceat(np.where(is_fake, sorted_weights, 0), starts, axis=1)
@@ -85,9 +85,9 @@ def _area(hits, alarms):
     return area / (true[:, -1] * alarms.sum(axis=1))
 
 
-def _of_two_classes(labels, positive, weights):
+def _of_two_classes(labels, ranked_by, weights):
     """Computes auc, eer and average_precision from the counts above every threshold."""
-    hits, alarms = _per_threshold(labels, positive, weights)
+    hits, alarms = _per_threshold(labels, ranked_by, weights)
     true, false = hits.cumsum(axis=1), alarms.cumsum(axis=1)
     fakes, reals = true[:, -1:], false[:, -1:]
     called = true + false
