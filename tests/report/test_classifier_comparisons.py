@@ -215,3 +215,23 @@ def test_trunks_that_saw_other_images_do_not_take_the_place_of_those_that_did_no
         (pytest.approx(0.1), 1),
         (pytest.approx(0.1), 2),
     ]
+
+
+def test_treatments_of_one_name_are_told_apart_by_their_settings():
+    runs = [
+        *seeds([0.5, 0.5], protocol=FINE_TUNED),
+        *seeds([0.6, 0.6], protocol=WITH_ROTATION, task="rotation"),
+        *seeds([0.4, 0.4], protocol=FINE_TUNED | {"training.tasks.rotation": 1}, task="rotation"),
+        *seeds([0.7, 0.7], protocol=FINE_TUNED | {"training.tasks.jigsaw": 1}, task="jigsaw"),
+    ]
+    found = found_of(runs)
+    told = {
+        question.split(" help ")[0]: round(one.difference, 6)
+        for (question, score), one in found.items()
+        if score == "accuracy"
+    }
+    assert told == {
+        "Does rotation beside the classes (training.tasks.rotation 0.5)": 0.1,
+        "Does rotation beside the classes (training.tasks.rotation 1)": -0.1,
+        "Does jigsaw beside the classes": 0.2,
+    }

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tfselfsup.report import evidence, paired_bootstrap
 from tfselfsup.report.classifier_tables import of_data_set
@@ -52,15 +53,18 @@ class Contrast:
     settings: str
     treatment: Callable[[ClassifierRun], tuple[str, bool]]
 
+    def own_settings(self, run: ClassifierRun) -> dict[str, Any]:
+        """Returns the settings that go with what differs."""
+        return {
+            name: value for name, value in run.settings().items() if name.startswith(self.settings)
+        }
+
     def rest(self, run: ClassifierRun) -> str:
         """Names all in which both sides must agree."""
         names = ("model", "task", "weights", "stand_in", "data_set", "part", "split")
         fields = {name: run.evaluation.get(name) for name in names if name != self.name}
-        settings = {
-            name: value
-            for name, value in run.settings().items()
-            if not name.startswith(self.settings)
-        }
+        own = self.own_settings(run)
+        settings = {name: value for name, value in run.settings().items() if name not in own}
         # Of weights it is what differs: random ones have seen nothing.
         has_seen_others = self.name != "weights" and run.is_pretrained
         return json.dumps([fields, settings, has_seen_others], sort_keys=True)
@@ -126,13 +130,37 @@ def _of_data_set(groups: Sequence[Group]) -> list[Comparison]:
         for group in groups:
             control = controls.get(contrast.rest(group[0]))
             if contrast.is_treated(group[0]) and control is not None:
-                found += _compared(contrast, group, control, groups)
+                hypothesis = _hypothesis(contrast, group[0], control[0], groups)
+                found += _compared(hypothesis, group, control)
     return found
 
 
-def _compared(
-    contrast: Contrast, group: Group, control: Group, groups: Sequence[Group]
-) -> list[Comparison]:
+def _hypothesis(
+    contrast: Contrast, treated: ClassifierRun, control: ClassifierRun, groups: Sequence[Group]
+) -> Hypothesis:
+    """Says what is asked of a run beside its control, one of a seed of each."""
+    rest = contrast.rest(treated)
+    alike = [
+        one[0] for one in groups if contrast.is_treated(one[0]) and contrast.rest(one[0]) == rest
+    ]
+    treatment, is_plural = _treatment(contrast, treated, alike)
+    place = f"on the {treated.evaluation['split']} split of {treated.evaluation['data_set']}"
+    return Hypothesis(treatment, _subject(contrast, control, groups), place, is_plural)
+
+
+def _treatment(
+    contrast: Contrast, treated: ClassifierRun, alike: Sequence[ClassifierRun]
+) -> tuple[str, bool]:
+    """Calls a treatment, with its settings where others of the same name differ in them."""
+    name, is_plural = contrast.treatment(treated)
+    of_name = [run for run in alike if contrast.treatment(run)[0] == name]
+    shared = common(map(contrast.own_settings, of_name))
+    own = contrast.own_settings(treated)
+    differing = {key: value for key, value in own.items() if key not in shared}
+    return (f"{name} ({described(differing)})" if differing else name), is_plural
+
+
+def _compared(hypothesis: Hypothesis, group: Group, control: Group) -> list[Comparison]:
     """Compares two groups on the seeds that both have; nothing if they share none."""
     others = {run.evaluation["seed"]: run for run in control}
     pairs = [
@@ -141,10 +169,6 @@ def _compared(
     if not pairs:
         return []
     measured, doubts = _differences(pairs)
-    treatment, is_plural = contrast.treatment(group[0])
-    evaluation = group[0].evaluation
-    place = f"on the {evaluation['split']} split of {evaluation['data_set']}"
-    hypothesis = Hypothesis(treatment, _subject(contrast, control[0], groups), place, is_plural)
     figures = "; ".join(_in_words(score, one) for score, one in measured.items())
     figures += f"; {evidence.counted(len(pairs))}{doubts}{_other_verdicts(measured)}"
     return [
