@@ -82,7 +82,7 @@ class ExperimentParser(ArgumentParser):
             self.error(f"config file '{path}' does not exist; expected a YAML file, or {known}")
         try:
             content = yaml.safe_load(Path(path).read_text())
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError, OSError) as error:  # a date that is none, too
             self.error(f"problem parsing {path}: {error}")
         if not isinstance(content, dict):
             self.error(f"expected a mapping of settings in {path}, got: {content}")
@@ -207,7 +207,7 @@ def _kind_of(path: Path) -> type[Experiment]:
     """Finds the kind of experiment that has a file's settings; an agent's if none has them all."""
     try:
         keys = _sections(path)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, TypeError):
+    except (OSError, yaml.YAMLError, ValueError, TypeError):
         return AgentExperiment  # whose parser says what is wrong with the file
     for kind in (AgentExperiment, ClassifierExperiment):
         if keys <= {key.name for key in dataclasses.fields(kind)}:

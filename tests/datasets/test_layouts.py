@@ -195,6 +195,9 @@ def test_a_listing_does_not_depend_on_the_order_of_the_table(tmp_path):
         ('{"a.mp4": {"label": "real"}}', "got 'real'"),
         ('{"a.mp4": {}}', "got None"),
         ('{"a.mp4": {"label": "FAKE"}}', "original"),
+        ('{"a.mp4": {"label": ["FAKE"]}}', "REAL or FAKE"),
+        ('{"a.mp4": {"label": "FAKE", "original": 3}}', "relative"),
+        ('{"a.mp4": {"label": "FAKE", "original": "../b.mp4"}}', "relative"),
         ('{"../a.mp4": {"label": "REAL"}}', "relative"),
         ('{"/a.mp4": {"label": "REAL"}}', "relative"),
         ('{"": {"label": "REAL"}}', "relative"),
@@ -310,3 +313,18 @@ def test_the_real_layouts():
     assert [sum(video.label == label for video in listing.videos) for label in (0, 1)] == [4000] * 2
     assert {video.data_set for video in listing.videos} == {"dfdc_faces"}
     assert not listing.unlabelled
+
+
+@pytest.mark.parametrize("original", ["id0.0000.jpg", "id0.0000"])
+def test_an_original_is_found_with_and_without_its_ending(tmp_path, original):
+    rows = [["id0.0000.jpg", "REAL", ""], ["id0.0001.jpg", "FAKE", original]]
+    listing = list_videos(crops(tmp_path, rows, ["id0.0000.jpg", "id0.0001.jpg"]))
+    assert {video.source_id for video in listing.videos} == {"id0.0000"}
+
+
+def test_a_csv_beside_a_data_set_is_not_another_one(tmp_path):
+    dfdc(tmp_path)
+    (tmp_path / "report.csv").write_text("video_id,status\n")
+    assert {video.data_set for video in list_videos(tmp_path).videos} == {"dfdc"}
+    with pytest.raises(ValueError, match="report.csv, lacks 'filename'"):
+        list_videos(tmp_path, "crops")

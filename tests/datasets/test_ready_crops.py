@@ -1,4 +1,6 @@
 import hashlib
+import struct
+import zlib
 from dataclasses import replace
 
 import cv2
@@ -36,7 +38,13 @@ def test_ready_crops_are_copied_as_they_are(tmp_path):
     (folder / "cut.jpg").write_bytes((folder / "a.jpg").read_bytes()[:-300])
     (folder / "bad.jpg").write_bytes(b"no image")
     (folder / "none.jpg").write_bytes(b"")
-    files = "a.jpg sub/b.png copy.jpg cut.jpg bad.jpg none.jpg gone.jpg".split()
+    # OpenCV reads it, TensorFlow does not.
+    (folder / "webp.jpg").write_bytes(cv2.imencode(".webp", np.zeros((40, 40, 3), np.uint8))[1])
+    huge = b"\x89PNG\r\n\x1a\n" + struct.pack(
+        ">I4sIIBBBBB", 13, b"IHDR", 2**20, 2**20, 8, 2, 0, 0, 0
+    )
+    (folder / "huge.png").write_bytes(huge + struct.pack(">I", zlib.crc32(huge[12:])))
+    files = "a.jpg sub/b.png copy.jpg cut.jpg bad.jpg none.jpg webp.jpg huge.png gone.jpg".split()
     videos = [listed(folder / file, video_id=file.split(".")[0]) for file in files]
     extract_all(videos, out, extract=None)
     rows = {row["video_id"]: row["status"] for row in manifests.report(out, videos)}
@@ -47,6 +55,8 @@ def test_ready_crops_are_copied_as_they_are(tmp_path):
         "cut": "unreadable",
         "bad": "unreadable",
         "none": "unreadable",
+        "webp": "unreadable",
+        "huge": "unreadable",
         "gone": "missing",
     }
     assert manifests.files(out) == [str(out / "manifests" / "made.jsonl")]

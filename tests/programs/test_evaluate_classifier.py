@@ -1,4 +1,5 @@
 import json
+import types
 
 import numpy as np
 import pandas as pd
@@ -122,3 +123,27 @@ def score_on(run, data, capsys):
     capsys.readouterr()
     evaluate_classifier.main([str(run.path), "--data", str(data)])
     return capsys.readouterr().out
+
+
+def test_what_was_learnt_from_is_found_among_many_classes_and_without_donors():
+    learnt, other = (
+        pd.DataFrame(
+            {
+                "example_id": ["a", "b", "c"],
+                "data_set": "mine",
+                "video_id": videos,
+                "source_id": videos,
+                "actor": "",
+                "label": [0, 1, 2],
+                "sha256": hashes,
+                **more,
+            }
+        )
+        for videos, hashes, more in (
+            (["1", "2", "3"], ["x", "y", "z"], {}),
+            (["3", "4", "5"], ["u", "v", "x"], {"donor": ""}),
+        )
+    )
+    found = evaluate_classifier._is_learnt(learnt, types.SimpleNamespace(index=other))
+    # The first has the source of one that was learnt from, and the last is the same image.
+    assert found.tolist() == [True, False, True]

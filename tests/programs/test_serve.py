@@ -34,6 +34,11 @@ def test_a_model_from_elsewhere_is_one_line(model, capsys):
     assert "model.json" in refused([model], capsys)
 
 
+@pytest.mark.parametrize("port", [0, 65536])
+def test_a_port_that_there_is_not_is_refused(port, model, capsys):
+    assert "Port" in refused([model, "--port", port], capsys)
+
+
 def test_a_port_that_is_taken_is_one_line(model, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -213,3 +213,10 @@ def test_an_agent_s_scores_of_another_step_are_told_apart():
     text = model_card.of_agent("pong", AGENT, AgentExperiment(), found)
     assert "scores after 1,000 agent steps" in text and "learnt for 350,004" in text
     assert "not finished when it was scored" in text
+
+
+def test_of_an_official_split_only_the_shares_of_its_training_part_are_told():
+    data = ImageDataConfig(kind="digits", split="official", fractions=(0.6, 0.2, 0.2))
+    text = card(data=data)
+    assert "25% of the training part validates; as many" in text
+    assert "60%" not in text

@@ -83,7 +83,8 @@ def list_videos(
 
     Args:
         source: Its folder.
-        layout: One of `LAYOUTS`; without it, all that `recognise` finds.
+        layout: One of `LAYOUTS`; without it, all that `recognise` finds, but `crops` beside
+            others.
         compression: Of FaceForensics++ and DFD: `raw`, `c23` or `c40`; others have none to choose.
             A `video_id` is the same in all of them.
         manipulations: Lists only the fakes made by these; all if empty. Real videos are always
@@ -105,7 +106,9 @@ def list_videos(
             f"expected in {source} {LAYOUTS[layout].expects} ({layout}); "
             f"it looks like {' and '.join(found)}"
         )
-    names = found if layout is None else (layout,)
+    # A CSV may lie in any folder, so it counts only where nothing else does, or where it is named.
+    others = tuple(name for name in found if name != "crops")
+    names = (layout,) if layout is not None else others or found
     _check_manipulations(source, names, manipulations)
     listings = [LAYOUTS[name].list(source, compression, manipulations) for name in names]
     videos = [video for listing in listings for video in listing.videos]

@@ -16,6 +16,7 @@ from tfselfsup.datasets.tables import IMAGE_ENDINGS
 from tfselfsup.runs import written_aside
 
 _JPEG, _END_OF_JPEG = b"\xff\xd8", b"\xff\xd9"
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 # An interruption costs as many crops at most, or such a share of all.
 _SAVED_CROPS, _SAVED_SHARE = 1000, 0.1
@@ -106,10 +107,16 @@ def _damage(content: bytes) -> str:
     # OpenCV fills what is missing of a JPEG with grey. Some writers pad a whole one with zeros.
     if content.startswith(_JPEG) and _END_OF_JPEG not in content.rstrip(b"\0")[-64:]:
         return "the JPEG ends early"
+    # OpenCV reads more kinds than TensorFlow does, whatever the ending says.
+    if not content.startswith((_JPEG, _PNG)):
+        return "it is neither a JPEG nor a PNG"
     return "" if _decoded(content) is not None else "the image cannot be decoded"
 
 
 def _decoded(content: bytes) -> np.ndarray | None:
     if not content:
         return None
-    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # such as a size that no memory holds
+        return None

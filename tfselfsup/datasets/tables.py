@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -45,10 +46,8 @@ def dfdc_metadata(path: Path) -> list[Row]:
     for name, entry in content.items():
         if not isinstance(entry, dict):
             raise ValueError(f"expected an object for {name!r} in {path}, got {_kind(entry)}")
-    return [
-        _row(name, entry.get("label"), entry.get("original"), path)
-        for name, entry in content.items()
-    ]
+    entries = [(name, entry.get("label"), entry.get("original")) for name, entry in content.items()]
+    return _rows(entries, path)
 
 
 def crops_table(path: Path) -> list[Row]:
@@ -67,7 +66,8 @@ def crops_table(path: Path) -> list[Row]:
     missing = [column for column in _COLUMNS if column not in columns]
     if missing:
         raise ValueError(f"expected columns {', '.join(_COLUMNS)} in {path}, lacks {missing[0]!r}")
-    found = [_row(row["filename"], row["label"], row["original"], path) for row in rows]
+    entries = [tuple(row[column] for column in _COLUMNS) for row in rows]
+    found = _rows(entries, path)
     for row in found:
         if PurePosixPath(row.name).suffix.lower() not in IMAGE_ENDINGS:
             wanted = ", ".join(IMAGE_ENDINGS)
@@ -75,15 +75,23 @@ def crops_table(path: Path) -> list[Row]:
     return found
 
 
-def _row(name: Any, label: Any, original: Any, path: Path) -> Row:
-    video_id = _identifier(name, path)
-    if label not in _LABELS:
+def _rows(entries: Sequence[tuple[Any, Any, Any]], path: Path) -> list[Row]:
+    """Makes rows of names, labels and originals, each of which may be anything."""
+    id_of = {name: _identifier(name, path) for name, _, _ in entries}
+    # An original may be given as it is listed, or without its ending.
+    known = {video_id: video_id for video_id in id_of.values()} | id_of
+    return [_row(name, label, original, known, path) for name, label, original in entries]
+
+
+def _row(name: str, label: Any, original: Any, known: Mapping[str, str], path: Path) -> Row:
+    if not isinstance(label, str) or label not in _LABELS:
         raise ValueError(f"expected REAL or FAKE as label of {name!r} in {path}, got {label!r}")
     if label == "REAL":
-        return Row(name, video_id, video_id, REAL)
+        return Row(name, known[name], known[name], REAL)
     if not original:
         raise ValueError(f"expected an original for the fake {name!r} in {path}, got none")
-    return Row(name, video_id, _identifier(original, path), FAKE)
+    source = _identifier(original, path)
+    return Row(name, known[name], known.get(original, source), FAKE)
 
 
 def _identifier(name: Any, path: Path) -> str:

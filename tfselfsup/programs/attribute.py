@@ -75,7 +75,9 @@ def _parser() -> ExperimentParser:
         "--output", help="what is explained: label, q, value or a task; default: label or q"
     )
     parser.add_argument(
-        "--target", default="predicted", help="a class or action, by its name or its number"
+        "--target",
+        default="predicted",
+        help="a class, by its name or its number, or an action, by its number",
     )
     parser.add_argument("--form", choices=["mean_abs", "squared"], default="mean_abs")
     parser.add_argument("--copies", type=PositiveInt, default=20, help="noisy copies of each image")

@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jsonargparse.typing import PositiveInt
+from jsonargparse.typing import PositiveInt, restricted_number_type
 
 from tfselfsup.command_line import ExperimentParser, built
 from tfselfsup.config.serving import Limits
 from tfselfsup.programs.startup import import_quietly, user_mistakes
 from tfselfsup.serving import layout
 
+_Port = restricted_number_type("Port", int, [(">", 0), ("<", 65536)])
 EXTRA = ("ray", "starlette", "python_multipart")  # packages of the extra 'serving'
 
 
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = ExperimentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("directory", help="folder of models that bin/export_model wrote: NAME/1")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other machines ask")
-    parser.add_argument("--port", type=PositiveInt, default=8000)
+    parser.add_argument("--port", type=_Port, default=8000)
     parser.add_argument("--replicas", type=PositiveInt, default=1, help="processes that answer")
     parser.add_class_arguments(Limits)
     parsed = parser.parse_args(arguments)

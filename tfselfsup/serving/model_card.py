@@ -175,7 +175,10 @@ def _tested_on(evaluation: Mapping[str, Any]) -> str:
 
 def _training_data(experiment: ClassifierExperiment, inputs: Mapping[str, Any]) -> str:
     data = experiment.data
+    training, validation, _ = data.fractions
     shares = ", ".join(f"{share:.0%}" for share in data.fractions)
+    if data.split == "official":  # whose test part is the data set's own
+        shares = f"{validation / (training + validation):.0%} of the training part validates"
     balanced = "as many examples of each class" if data.balance else "classes as they come"
     found = {
         "data set": inputs["data_set"],
