@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.report.scored_runs import MODEL
+from tfselfsup.config import AgentExperiment
 from tfselfsup.programs import report
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +30,7 @@ def made_run(path, agent, scores, *, game="pong", seed=0, steps=1000, metrics=CU
         "game": game,
         "seed": seed,
         "agent_steps": steps,
-        "total_steps": steps,
+        "total_steps": AgentExperiment().total_steps,  # as config.yaml has them
         "episodes": len(scores),
         "mean": sum(scores) / len(scores),
         "std": 0.0,

@@ -267,7 +267,7 @@ def test_the_environment_of_a_run_is_written_down(twins):
     environment = json.loads((twins[0] / "environment.json").read_text())
     assert environment["python"] == sys.version.split()[0]
     assert environment["versions"]["tensorflow"].startswith("2.15.")
-    assert environment["processor"] and environment["cores"] == os.cpu_count()
+    assert environment["processor"] and environment["cores"] == len(os.sched_getaffinity(0))
     assert "git_revision" in environment
     command = environment["command"]
     assert command[0] == "train_agent"
