@@ -309,6 +309,7 @@ def test_a_folder_instead_of_a_file(capsys, tmp_path):
     [
         ("agent: [1\n", "parsing"),
         ("seed: 1\n  total_steps: 2\n", "parsing"),
+        ("seed: 2024-13-45\n", "parsing"),
         ("- seed: 1\n- 2\n", "mapping"),
         ("just words\n", "mapping"),
         ("", "mapping"),

@@ -215,6 +215,9 @@ def test_trunks_that_saw_other_images_do_not_take_the_place_of_those_that_did_no
         (pytest.approx(0.1), 1),
         (pytest.approx(0.1), 2),
     ]
+    own_data, other_data = (one.question for one in of_accuracy)
+    assert "(weights rotation)" in own_data
+    assert "(weights rotation (on other data, split or seed))" in other_data
 
 
 def test_treatments_of_one_name_are_told_apart_by_their_settings():

@@ -110,6 +110,14 @@ def test_the_answers_that_were_scored_are_read(tmp_path):
     }
 
 
+def test_log_odds_come_back_to_the_last_digit(tmp_path):
+    odds = [-0.1 - 0.2, 61.00000000000001]
+    header, *rows = ANSWERS.split()
+    text = "\n".join([f"{header},log_odds", *map("{},{!r}".format, rows, odds)])
+    run = classifier_files.with_predictions(with_answers(tmp_path, text))
+    assert run.predictions["log_odds"].tolist() == odds
+
+
 def test_of_more_classes_any_number_from_0_on_is_a_class(tmp_path):
     run = with_answers(tmp_path, "source,video,label,predicted\na,v,9,9\nb,w,0,3\n")
     assert classifier_files.with_predictions(run).predictions["label"].tolist() == [9, 0]

@@ -255,3 +255,14 @@ def test_the_interval_over_sources_alone_does_not_know_of_other_seeds(random):
     half = 1.96 * np.sqrt(0.25 / 400 / 4)
     assert (low, high) == pytest.approx((found.mean - half, found.mean + half), abs=0.008)
     assert found.low < 0.6 and found.high > 0.95
+
+
+def test_answers_whose_probabilities_round_to_1_are_ranked_by_their_log_odds():
+    # Of one side all pairs are the right way round, of the other none; every probability is 1.
+    labels, odds = np.array([0, 0, 1, 1]), np.array([50.0, 51, 60, 61])
+    one, other = answers(labels, np.ones(4)), answers(labels, np.ones(4))
+    assert paired_bootstrap.differences([(one, other)])["auc"] == Interval(0, 0, 0, (0, 0))
+    found = paired_bootstrap.differences(
+        [(one.assign(log_odds=odds), other.assign(log_odds=-odds))]
+    )
+    assert found["auc"] == Interval(1, 1, 1, (1, 1))

@@ -165,6 +165,7 @@ def test_wrong_arguments(change, message):
 def test_predictions_are_calibrated_and_do_not_tell_names():
     table = evaluation.predictions(LABELS, LOGITS, 2.0, INDEX)
     np.testing.assert_allclose(table["probability"], FAKE, atol=1e-6)
+    np.testing.assert_allclose(table["log_odds"], (LOGITS[:, 1] - LOGITS[:, 0]) / 2)
     assert table["label"].tolist() == LABELS.tolist()
     assert table["predicted"].tolist() == [0, 0, 1, 0, 1, 0, 1]
     # Rows of one source share a hash, also across its videos; another set's does not.

@@ -142,8 +142,8 @@ class EvaluationConfig:
         num_envs: Games played side by side.
         epsilon: Probability of a random action.
         repeat_action_probability: Sticky actions while scoring.
-        curve_period: Agent steps between the short evaluations that give the learning curve;
-            0 switches them off.
+        curve_period: Agent steps between the short evaluations that give the learning curve, a
+            multiple of ``logging.period``; 0 switches them off.
         curve_episodes: Games of each short evaluation.
         checkpoint: Which checkpoint the final score is of: the ``last``, or the ``best`` by the
             short evaluations.

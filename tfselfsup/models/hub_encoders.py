@@ -246,4 +246,4 @@ def content_hash(handle: str | Path) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {one_line(error)}"
+    return f"{type(error).__name__}: {one_line(error)}" if str(error).strip() else one_line(error)

@@ -1,4 +1,4 @@
-"""Measures speed: of agents, in turn with a peer, of encoders and servers; and failing probes."""
+"""Measures speed: of agents, in turn with peers, of encoders and servers; and failing probes."""
 
 from __future__ import annotations
 

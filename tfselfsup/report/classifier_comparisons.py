@@ -31,6 +31,9 @@ SAME_IMAGES = (
     " predictions.csv of both sides is needed; score the runs again."
 )
 
+# Said of a pre-training that may have seen images of the test part.
+_ELSEWHERE = " (on other data, split or seed)"
+
 Group = list[ClassifierRun]
 Pairs = Sequence[tuple[ClassifierRun, ClassifierRun]]
 
@@ -73,8 +76,7 @@ class Contrast:
 def _weights(run: ClassifierRun) -> tuple[str, bool]:
     name = run.evaluation["weights"]
     if "pretraining_epochs" in run.settings():
-        elsewhere = " (on other data, split or seed)" * run.is_pretrained
-        return f"pre-training by {name}{elsewhere}", False
+        return f"pre-training by {name}{_ELSEWHERE * run.is_pretrained}", False
     return ("ImageNet weights" if name == "imagenet" else f"the weights {name}"), True
 
 
@@ -249,7 +251,7 @@ def _subject(contrast: Contrast, control: ClassifierRun, groups: Sequence[Group]
     ways = {"probe": " under a probe", "fine_tune": ", fine-tuned,"}
     shown = {}
     if contrast.name != "weights" and control.evaluation["weights"] != "random":
-        shown["weights"] = control.evaluation["weights"]
+        shown["weights"] = control.evaluation["weights"] + _ELSEWHERE * control.is_pretrained
     alike = [
         group[0].settings()
         for group in groups

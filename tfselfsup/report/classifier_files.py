@@ -104,26 +104,27 @@ def read_predictions(path: Path) -> pd.DataFrame:
 
     Returns:
         A row for each image with the columns `ANSWERS`, classes being numbered from 0 on, and,
-        where there are two, `probability` of the second, float64 in [0, 1].
+        where there are two, `probability` of the second, float64 in [0, 1], and, but for older
+        files, its `log_odds`, float64.
 
     Raises:
         ValueError: If it is no such file.
     """
     try:
-        table = pd.read_csv(path, dtype=ANSWERS)
-        probability = [name for name in ("probability",) if name in table]
+        table = pd.read_csv(path, dtype=ANSWERS, float_precision="round_trip")
+        probability = [name for name in ("probability", "log_odds") if name in table]
         table = table[[*ANSWERS, *probability]].astype(dict.fromkeys(probability, float))
     except (ValueError, KeyError, OverflowError) as error:
         raise ValueError(f"{path.name} is broken: {error}") from error
     if table.empty or table.isna().any(axis=None):
         raise ValueError(f"{path.name} is broken: expected an answer in every row")
-    if probability and not table["probability"].between(0, 1).all():
+    if "probability" in table and not table["probability"].between(0, 1).all():
         raise ValueError(f"{path.name} is broken: expected probabilities between 0 and 1")
-    last = 1 if probability else math.inf
+    last = 1 if "probability" in table else math.inf
     for name in ("label", "predicted"):
         wrong = table.loc[~table[name].between(0, last), name]
         if not wrong.empty:
-            expected = "0 or 1 beside a probability" if probability else "0 or more"
+            expected = "0 or more" if last == math.inf else "0 or 1 beside a probability"
             raise ValueError(
                 f"{path.name} is broken: expected a {name} of {expected}, got {wrong.iloc[0]}"
             )

@@ -125,14 +125,14 @@ class _Pair:
         self.has_auc = all("probability" in side for side in sides) and (
             set(self._labels) == {0, 1}
         )
-        self._fake = [side["probability"].to_numpy(float) for side in sides if self.has_auc]
+        self._ranked_by = [_ranked_by(side) for side in sides if self.has_auc]
 
     def differences(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Computes the differences for R weightings of the sources, float [R, sources]."""
         weights = weights[:, self._source]
         found = {"accuracy": weights @ self._gain / weights.sum(axis=1)}
         if self.has_auc:
-            one, other = (weighted_metrics.auc(self._labels, fake, weights) for fake in self._fake)
+            one, other = (weighted_metrics.auc(self._labels, by, weights) for by in self._ranked_by)
             found["auc"] = one - other
         return found
 
@@ -189,3 +189,8 @@ def _of_other_sources(
         name: np.concatenate([np.stack([one[name] for one in block], axis=1) for block in blocks])
         for name in names
     }
+
+
+def _ranked_by(answers: pd.DataFrame) -> np.ndarray:
+    """Returns what tells fakes from reals; older files have only the rounded probability."""
+    return answers["log_odds" if "log_odds" in answers else "probability"].to_numpy(float)

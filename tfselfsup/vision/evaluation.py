@@ -72,7 +72,8 @@ def predictions(
     Returns:
         N rows: `source` and `video`, hashes of their names, which are the same in every table and
         do not spell the names out (who knows them all can find them again); `label` and
-        `predicted`, classes; and, of two classes, `probability` of the second.
+        `predicted`, classes; and, of two classes, `probability` of the second and its `log_odds`,
+        which tell apart what is all but certain.
 
     Raises:
         ValueError: As `evaluate`.
@@ -89,7 +90,9 @@ def predictions(
         }
     )
     if logits.shape[1] == 2:
-        table["probability"] = calibration.apply(logits, temperature)[:, 1]
+        probabilities = calibration.apply(logits, temperature)
+        table["probability"] = probabilities[:, 1].round(9)
+        table["log_odds"] = metrics.log_odds(probabilities)
     return table
 
 
