@@ -30,7 +30,7 @@ def started(tmp_path):
     def start(text):
         script = tmp_path / "script.py"
         script.write_text(text)
-        return peer.Peer("a library", sys.executable, script, SETTINGS)
+        return peer.Peer("a library", "--a_python", sys.executable, script, SETTINGS)
 
     return start
 
@@ -67,10 +67,22 @@ def test_a_peer_that_had_ended_before_it_was_asked_says_why_too(started):
         one.run(10)
 
 
-@pytest.mark.parametrize("start", [peer.stable_baselines3, peer.cleanrl])
-def test_an_interpreter_that_is_not_there_is_named(start):
-    with pytest.raises(ValueError, match="(Stable-Baselines3|CleanRL).*no/such/python"):
+@pytest.mark.parametrize(
+    "start, option",
+    [(peer.stable_baselines3, "--peer_python"), (peer.cleanrl, "--cleanrl_python")],
+)
+def test_an_interpreter_that_is_not_there_is_named(start, option):
+    with pytest.raises(ValueError, match=f"{option}.*no/such/python"):
         start("no/such/python", SETTINGS)
+
+
+@pytest.mark.parametrize("games, name", [(1, "1 game"), (3, "3 games")])
+def test_stable_baselines3_is_named_with_its_games(games, name, tmp_path, monkeypatch):
+    (tmp_path / "stable_baselines3_dqn.py").write_text("print('ready', flush=True)")
+    monkeypatch.setattr(peer, "SCRIPTS", tmp_path)
+    one = peer.stable_baselines3(sys.executable, {"num_envs": games})
+    assert one.name == f"Stable-Baselines3, {name}"
+    one.close()
 
 
 @pytest.mark.parametrize("name", ["stable_baselines3_dqn.py", "cleanrl_dqn.py"])

@@ -19,11 +19,12 @@ class Peer:
         steps_per_second: Agent steps per second of each interval so far.
     """
 
-    def __init__(self, name: str, python: str, script: Path, settings: dict[str, Any]):
+    def __init__(self, name: str, option: str, python: str, script: Path, settings: dict[str, Any]):
         """Starts the process and waits until it is warm.
 
         Args:
             name: What it is called in a table.
+            option: In which users name the interpreter.
             python: The interpreter of a virtual environment with the peer in it.
             script: Warms up, says `ready`, and answers agent steps with the seconds they took.
             settings: What the script takes.
@@ -42,7 +43,7 @@ class Peer:
                 text=True,
             )
         except OSError as error:
-            raise ValueError(f"expected a Python interpreter of {name}: {error}") from error
+            raise ValueError(f"expected a Python interpreter in {option}: {error}") from error
         self._wait_for("ready")
 
     def run(self, agent_steps: int) -> None:
@@ -73,9 +74,9 @@ def stable_baselines3(python: str, settings: dict[str, Any]) -> Peer:
     """Starts the DQN of https://github.com/DLR-RM/stable-baselines3."""
     games = settings["num_envs"]
     name = f"Stable-Baselines3, {games} {'game' if games == 1 else 'games'}"
-    return Peer(name, python, SCRIPTS / "stable_baselines3_dqn.py", settings)
+    return Peer(name, "--peer_python", python, SCRIPTS / "stable_baselines3_dqn.py", settings)
 
 
 def cleanrl(python: str, settings: dict[str, Any]) -> Peer:
     """Starts the DQN of https://github.com/vwxyzjn/cleanrl, which plays one game."""
-    return Peer("CleanRL", python, SCRIPTS / "cleanrl_dqn.py", settings)
+    return Peer("CleanRL", "--cleanrl_python", python, SCRIPTS / "cleanrl_dqn.py", settings)
