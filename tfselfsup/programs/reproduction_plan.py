@@ -96,9 +96,10 @@ def _classifiers(reproduction: Reproduction, out: Path) -> Iterator[Planned]:
         yield from _with_faces(reproduction, with_faces, out)
     # What a package adds has data of its own, and no split of faces.
     path = {DIGITS: {"data.path": reproduction.digits}}
+    elsewhere = {*with_faces, *left_out(reproduction)}
     others = defaultdict(list)
     for name in names:
-        if name not in with_faces and name not in left_out(reproduction):
+        if name not in elsewhere:
             others[own[name].data.kind].append(name)
     for (kind, of_kind), seed in itertools.product(others.items(), settings.seeds):
         given = {**path.get(kind, {}), "seed": seed}
