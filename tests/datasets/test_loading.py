@@ -139,7 +139,7 @@ def test_the_fingerprint_depends_on_contents_and_not_on_the_place(tmp_path, data
     moved = FaceData(tmp_path)
     assert moved.fingerprint() == data.fingerprint() and len(data.fingerprint()) == 64
     found = {data.fingerprint()}
-    for column in ("example_id", "label", "sha256"):
+    for column in ("example_id", "label", "sha256", "video_id", "source_id"):
         original = moved.index[column].copy()
         # Two examples exchange what they have there.
         first, second = 0, (original != original[0]).argmax()
@@ -148,4 +148,4 @@ def test_the_fingerprint_depends_on_contents_and_not_on_the_place(tmp_path, data
         moved.index[column] = original
     moved.index = moved.index.iloc[::-1]
     found.add(moved.fingerprint())
-    assert len(found) == 5
+    assert len(found) == 7

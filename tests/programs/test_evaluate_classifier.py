@@ -1,4 +1,6 @@
 import json
+import re
+import shutil
 import types
 
 import numpy as np
@@ -6,6 +8,7 @@ import pandas as pd
 import pytest
 
 from tfselfsup.datasets import forged_faces, splices
+from tfselfsup.datasets.loading import FaceData
 from tfselfsup.programs import evaluate_classifier
 from tfselfsup.report import classifiers
 
@@ -60,7 +63,49 @@ def test_a_classifier_is_scored_on_data_it_has_never_seen(train, tmp_path, capsy
     forged_faces.build(folder)
     run = train()
     assert "0 of 40 images are left out" in score_on(run, folder, capsys)
-    assert (run.path / "evaluation_on_others.json").is_file()
+    (path,) = run.path.glob("evaluation_on_*.json")
+    evaluation, inputs = json.loads(path.read_text()), run.inputs()
+    assert path.name == f"evaluation_on_others_{evaluation['data_hash'][:8]}.json"
+    assert (evaluation["trained_on"], evaluation["trained_on_hash"]) == (
+        *("splices", inputs["data"]),
+    )
+    assert evaluation["data_hash"] != inputs["data"]
+
+
+def test_the_name_of_a_source_that_was_learnt_from_is_warned_of(train, tmp_path, capsys):
+    folder = tmp_path / "other"
+    splices.write(folder, count=40, side=32, seed=5)
+    for path in (folder / "manifests").iterdir():
+        path.write_text(path.read_text().replace('"splices"', '"others"'))
+    forged_faces.build(folder)
+    run = train()
+    evaluate_classifier.main([str(run.path), "--data", str(folder)])
+    assert "images have the source id of one that was learnt from" in capsys.readouterr().err
+    for path in (folder / "manifests").iterdir():
+        path.write_text(path.read_text().replace('"source_id": "', '"source_id": "other_'))
+    forged_faces.build(folder)
+    evaluate_classifier.main([str(run.path), "--data", str(folder)])
+    assert "source id" not in capsys.readouterr().err
+
+
+def test_a_corrected_source_is_another_data_set(train, faces, tmp_path, capsys):
+    # The split goes by it: images that were learnt from may now be among those to score.
+    folder = tmp_path / "corrected"
+    shutil.copytree(faces, folder)
+    run = train(data__path=folder)
+    first, *_ = sorted((folder / "manifests").iterdir())
+    text = first.read_text()
+    source = re.search('"source_id": "([^"]+)"', text)[0]
+    first.write_text(text.replace(source, '"source_id": "another"'))
+    forged_faces.build(folder)
+    assert "was made from other data" in refused(lambda: score(run), capsys)
+
+
+def test_grey_images_are_not_corrupted(train, capsys, monkeypatch):
+    run = train()
+    monkeypatch.setattr(FaceData, "channels", 1)
+    assert "in colour" in refused(lambda: score(run, "--robustness"), capsys)
+    assert run.evaluation() is None
 
 
 def test_predictions_belong_to_the_scores(train):

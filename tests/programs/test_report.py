@@ -246,7 +246,7 @@ def test_the_csv_tables_of_classifiers_have_the_exact_figures(classifiers, tmp_p
         *("95% bootstrap", "1", "False"),
     )
     assert float(rows["faceforensics", "resnet50", "random"]["hard"]) == 62.5
-    assert rows["dfdc", "alexnet", "imagenet"]["note"] == "weights not available here"
+    assert rows["dfdc", "alexnet", "imagenet"]["note"] == "no run"
     with (tmp_path / "report" / "tables" / "usps_by_class.csv").open() as file:
         (digits,) = csv.DictReader(file)
     assert (digits["0"], digits["1"]) == ("50.0", "100.0")

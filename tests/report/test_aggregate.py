@@ -120,6 +120,23 @@ def test_a_classifier_is_read_with_all_that_it_was_scored_on(tmp_path):
     assert [run.path for run in runs] == [path, path]
 
 
+def test_two_data_sets_of_one_name_are_no_seeds_of_one_another(tmp_path):
+    path = made_run(tmp_path / "run", CLASSIFIER | {"data_hash": "12345678"}, metrics=None)
+    for number, digest in enumerate(("abcdefab", "cdefabcd")):
+        file = path / f"evaluation_on_dfdc_{digest}.json"
+        on_other = ON_OTHER | {"data_set": "dfdc", "data_hash": digest}
+        file.write_text(json.dumps(on_other | {"trained_on_hash": "12345678"}))
+        table = path / f"robustness_on_dfdc_{digest}.csv"
+        table.write_text(ROBUSTNESS + f"dfdc,all,only,blur,0,0.{number}5,0.5\n")
+    runs, left_out = aggregate.read_runs([path])
+    assert left_out == []
+    assert [run.evaluation["data_set"] for run in runs] == [
+        *("dfdc (12345678)", "dfdc (abcdefab)", "dfdc (cdefabcd)")
+    ]
+    assert {run.trained_on for run in runs} == {"dfdc (12345678)"}
+    assert [run.robustness["accuracy"].tolist() for run in runs[1:]] == [[0.05], [0.15]]
+
+
 def test_a_classifier_that_was_scored_on_other_data_only_is_read(tmp_path):
     path = made_run(tmp_path / "run", None, metrics=None)
     (path / "evaluation_on_ff.json").write_text(json.dumps(ON_OTHER))

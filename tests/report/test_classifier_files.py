@@ -1,60 +1,43 @@
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from tfselfsup.report import classifier_files
 from tfselfsup.report.classifiers import ClassifierRun
 
 HEADER = "data_set,part,checkpoint,corruption,strength,accuracy,auc\n"
-
-
-@pytest.fixture
-def table(tmp_path):
-    path = tmp_path / "robustness.csv"
-    path.write_text(
-        HEADER
-        + "dfdc,test,best,blur,0.0,0.75,0.875\n"
-        + "dfdc,test,last,blur,0.0,0.5,\n"
-        + "dfdc,validation,best,blur,0.0,0.5,0.5\n"
-        + "007,all,best,noise,4,0.25,0.5\n"
-    )
-    return classifier_files.read_robustness(path)
+ROWS = "dfdc,test,best,blur,0.0,0.75,0.875\ndfdc,test,last,blur,4,0.5,\n"
 
 
 def scored(**changed) -> ClassifierRun:
     return ClassifierRun(Path("run"), {"data_set": "dfdc", "part": "test"} | changed)
 
 
-def test_scores_on_corrupted_images_are_read(table):
-    assert table["data_set"].tolist() == ["dfdc", "dfdc", "dfdc", "007"]
-    assert table["strength"].tolist() == [0.0, 0.0, 0.0, 4.0]
-    assert table["auc"].isna().tolist() == [False, True, False, False]
+def test_scores_on_corrupted_images_are_read(tmp_path):
+    path = tmp_path / "robustness.csv"
+    path.write_text(HEADER + ROWS)
+    table = classifier_files.read_robustness(path)
+    assert table["checkpoint"].tolist() == ["best", "last"]
+    assert table["strength"].tolist() == [0.0, 4.0]
+    assert table["auc"].isna().tolist() == [False, True]
 
 
 @pytest.mark.parametrize(
-    ("evaluation", "accuracies"),
-    [
-        ({}, [0.75, 0.5]),
-        ({"protocol": {"checkpoint": "last"}}, [0.5]),
-        ({"part": "validation"}, [0.5]),
-        ({"data_set": "007", "part": "all"}, [0.25]),
-    ],
+    ("protocol", "accuracies"), [(None, [0.75, 0.5]), ({"checkpoint": "last"}, [0.5])]
 )
-def test_an_evaluation_has_the_scores_of_its_part(table, evaluation, accuracies):
-    run = classifier_files.with_robustness(scored(**evaluation), [table])
+def test_an_evaluation_has_the_scores_of_its_checkpoint(tmp_path, protocol, accuracies):
+    (tmp_path / "robustness_on_ff_12345678.csv").write_text(HEADER + ROWS)
+    (tmp_path / "robustness.csv").write_text("another's")
+    file = tmp_path / "evaluation_on_ff_12345678.json"
+    run = classifier_files.with_robustness(scored(protocol=protocol), file)
     assert run.robustness["accuracy"].tolist() == accuracies
 
 
-def test_other_scores_are_not_an_evaluations(table):
-    run = scored(data_set="ff")
-    assert classifier_files.with_robustness(run, [table]).robustness is None
-    assert classifier_files.with_robustness(run, []).robustness is None
-
-
-def test_scores_are_gathered_from_several_files(table):
-    run = classifier_files.with_robustness(scored(part="validation"), [table, table[:0], table])
-    assert len(run.robustness) == 2 and isinstance(run.robustness, pd.DataFrame)
+def test_other_scores_are_not_an_evaluations(tmp_path):
+    run = scored(protocol={"checkpoint": "only"})
+    (tmp_path / "robustness.csv").write_text(HEADER + ROWS)
+    assert classifier_files.with_robustness(run, tmp_path / "evaluation.json") is run
+    assert classifier_files.with_robustness(run, tmp_path / "evaluation_on_ff.json") is run
 
 
 @pytest.mark.parametrize(
@@ -90,8 +73,10 @@ def test_files_are_found_by_their_names(tmp_path):
         (tmp_path / name).write_text("")
     others = classifier_files.on_other_data(tmp_path)
     assert [path.name for path in others] == ["evaluation_on_a.json", "evaluation_on_b.json"]
-    tables = classifier_files.robustness_tables(tmp_path)
-    assert [path.name for path in tables] == ["robustness.csv", "robustness_on_a.csv"]
+    tables = [classifier_files.robustness_beside(path) for path in others]
+    assert [path.name for path in tables] == ["robustness_on_a.csv", "robustness_on_b.csv"]
+    own = classifier_files.robustness_beside(tmp_path / "evaluation.json")
+    assert own == tmp_path / "robustness.csv"
 
 
 ANSWERS = "source,video,label,predicted,probability\n01,v,0,0,0.25\n02,w,1,0,0.5\n"

@@ -132,6 +132,37 @@ def test_values_of_settings_as_text(value, text):
     assert classifiers.described({"tasks": value}) == f"tasks {text}"
 
 
+def test_data_sets_of_one_name_are_told_apart_by_their_hashes():
+    # Two folders that are laid out like DFDC, and a file of a version that knew no hashes.
+    one, other, older = (
+        scored(data_hash="1234567890"),
+        scored(data_hash="abcdefabcd"),
+        scored(seed=1),
+    )
+    elsewhere = scored(
+        **{"data_set": "ff", "data_hash": "0000000000", "part": "all"},
+        **{"trained_on": "dfdc", "trained_on_hash": "abcdefabcd"},
+    )
+    runs = [one, other, older, elsewhere]
+    shared = classifiers.shared_names(runs)
+    assert shared == {"dfdc"}
+    told = [run.told_apart(shared) for run in runs]
+    assert [run.evaluation["data_set"] for run in told] == [
+        *("dfdc (12345678)", "dfdc (abcdefab)", "dfdc", "ff")
+    ]
+    assert told[1].trained_on == told[3].trained_on == "dfdc (abcdefab)"
+    assert len(classifiers.group_splits_and_seeds(told)) == 4
+    assert told[1].classifier() == told[3].classifier() != told[0].classifier()
+
+
+def test_a_name_that_means_one_data_set_stays():
+    runs = [scored(data_hash="1234567890"), scored(seed=1, data_hash="1234567890"), scored(seed=2)]
+    assert classifiers.shared_names(runs) == set()
+    assert [run.told_apart(set()) for run in runs] == runs
+    (group,) = classifiers.group_splits_and_seeds(runs)
+    assert group == runs
+
+
 def test_a_classifier_is_the_same_wherever_it_is_scored():
     own = scored()
     elsewhere = scored(data_set="faceforensics", part="all", trained_on="dfdc")

@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from tfselfsup.datasets import splits
 from tfselfsup.datasets.augmentation import Augmentation
-
-_IDENTITY = ("example_id", "label", "sha256")
 
 
 class LabelledImages(abc.ABC):
@@ -85,11 +84,12 @@ class LabelledImages(abc.ABC):
         """Hashes what is in the data set, so that what was computed from it can be recognised.
 
         Returns:
-            The SHA-256, in hexadecimal, of the examples' ids, labels and image hashes, in the
-            order of the index. Where the files lie does not matter.
+            The SHA-256, in hexadecimal, of the examples' ids, labels, image hashes and of all else
+            that splits go by, in the order of the index. Where the files lie does not matter.
         """
         digest = hashlib.sha256()
-        for example in zip(*(self.index[name].tolist() for name in _IDENTITY), strict=True):
+        index = splits.with_donors(self.index)[[*splits.COLUMNS, splits.DONOR]]
+        for example in zip(*(index[name].tolist() for name in index), strict=True):
             digest.update(json.dumps(example).encode() + b"\n")
         return digest.hexdigest()
 

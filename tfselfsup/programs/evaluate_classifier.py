@@ -41,8 +41,8 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument(
         "--data",
-        help="score on this data set instead, on all that is not of a source or an image that was "
-        "learnt from; writes evaluation_on_NAME.json",
+        help="score on this data set instead, on all of it but images and sources that were "
+        "trained or validated on; writes evaluation_on_NAME_HASH.json",
     )
     parser.add_argument(
         "--checkpoint", choices=["last", "best"], help="default: as the run's config.yaml"
@@ -79,8 +79,6 @@ def _check(experiment: ClassifierExperiment, parsed) -> None:
         raise ValueError("expected --part or --data, got both: other data are scored as a whole")
     if parsed.checkpoint is not None and experiment.mode == "probe":
         raise ValueError("expected no --checkpoint, got one: a probe has but one")
-    if parsed.robustness and experiment.data.kind == "digits":
-        raise ValueError("expected photographs for --robustness, got digits")
 
 
 def evaluate(
@@ -100,28 +98,29 @@ def evaluate(
         robustness: Whether to measure on corrupted images, too.
 
     Returns:
-        What was written to evaluation.json, or to evaluation_on_NAME.json for other data.
+        What was written: to evaluation.json, evaluation_validation.json for that part, or
+        evaluation_on_NAME_HASH.json for other data.
 
     Raises:
         ValueError: If the run is no classifier, or cannot be scored on these images.
     """
-    import numpy as np
-
-    from tfselfsup.datasets import splits
     from tfselfsup.programs import classifier_parts as parts
     from tfselfsup.programs import trained_classifier
     from tfselfsup.programs.classifier_encoders import seeds
+    from tfselfsup.report.classifiers import HASH_DIGITS
     from tfselfsup.vision import evaluation
 
     own = data = parts.open_data(experiment.data)
+    if robustness and own.channels != 3:
+        raise ValueError("expected images in colour for --robustness, got grey ones")
     run.check_inputs({"data": own.fingerprint()})
     part_of = parts.make_parts(experiment, own)
-    chosen, ending = part_of == part, {"test": ""}.get(part, f"_{part}")
+    chosen, ending = part_of == part, "" if part == "test" else f"_{part}"
     if other_data is not None:
         data = parts.open_data(dataclasses.replace(experiment.data, path=other_data))
-        part, ending = "all", f"_on_{parts.data_set_name(data)}"
-        chosen = ~_is_learnt(own.index[np.isin(part_of, splits.PARTS[:2])], data)
-        print(f"{(~chosen).sum()} of {len(data)} images are left out: they were learnt from")
+        chosen = _not_learnt(own, part_of, data)
+        # Names are not unique: each folder that is laid out like DFDC is called dfdc.
+        part, ending = "all", f"_on_{parts.data_set_name(data)}_{data.fingerprint()[:HASH_DIGITS]}"
     if note := parts.coinciding_splits(experiment, own):
         print(note, file=sys.stderr)
     classifier = trained_classifier.load(experiment, run, own)
@@ -143,6 +142,17 @@ def evaluate(
         print(table.to_markdown(index=False, floatfmt=".3f"))
         print(run.write_robustness(table.to_csv(index=False), ending))
     return written
+
+
+def _not_learnt(own: LabelledImages, part_of: np.ndarray, other: LabelledImages) -> np.ndarray:
+    """Chooses of another data set what was not learnt from, bool [N], and says how much is left."""
+    import numpy as np
+
+    from tfselfsup.datasets import splits
+
+    is_learnt = _is_learnt(own.index[np.isin(part_of, splits.PARTS[:2])], other)
+    print(f"{is_learnt.sum()} of {len(other)} images are left out: they were learnt from")
+    return ~is_learnt
 
 
 def _is_learnt(learnt: pd.DataFrame, other: LabelledImages) -> np.ndarray:
@@ -180,15 +190,16 @@ def _described(
     from tfselfsup.programs import classifier_parts as parts
 
     inputs, encoder = run.inputs(), classifier.encoder
-    data_set = parts.data_set_name(data)
+    learnt_from = {"trained_on": inputs["data_set"], "trained_on_hash": inputs["data"]}
     return {
         "kind": "classifier",
         "model": experiment.encoder.trunk,
         "weights": inputs["weights"],
         "stand_in": inputs["stand_in"],
         "task": parts.task_names(experiment),
-        "data_set": data_set,
-        **({"trained_on": inputs["data_set"]} if part == "all" else {}),
+        "data_set": parts.data_set_name(data),
+        "data_hash": data.fingerprint(),
+        **(learnt_from if part == "all" else {}),
         "split": experiment.data.split,
         "part": part,
         "seed": experiment.seed,

@@ -60,33 +60,33 @@ def read_runs(
             a run for each of them, too.
 
     Returns:
-        The runs and what is left out, both in the order given.
+        The runs, in the order given, and what is left out, such repeated runs last.
     """
-    runs: list[AgentRun | ClassifierRun] = []
+    found: list[AgentRun | ClassifierRun] = []
     left_out: list[LeftOut] = []
-    seen: dict[str, Path] = {}
     for path in map(Path, paths):
-        found = []
         with _listing(left_out, path):
-            found.append(_read(path))
+            found.append(_with_tables(_read(path), path / "evaluation.json", left_out))
         for file in classifier_files.on_other_data(path):
             with _listing(left_out, file):
-                found.append(_classifier(path, classifier_files.read_evaluation(file), file.name))
-        tables = []
-        for file in classifier_files.robustness_tables(path):
-            with _listing(left_out, file):
-                tables.append(classifier_files.read_robustness(file))
-        for run in found:
-            with _listing(left_out, path):
-                _check_is_new(run, seen)
-                runs.append(_with_tables(run, tables, left_out))
+                run = _classifier(path, classifier_files.read_evaluation(file), file.name)
+                found.append(_with_tables(run, file, left_out))
+    shared = classifiers.shared_names(run for run in found if isinstance(run, ClassifierRun))
+    runs: list[AgentRun | ClassifierRun] = []
+    seen: dict[str, Path] = {}
+    for run in found:
+        one = run.told_apart(shared) if isinstance(run, ClassifierRun) else run
+        with _listing(left_out, run.path):
+            _check_is_new(one, seen)
+            runs.append(one)
     return runs, left_out
 
 
-def _with_tables(run, tables: list[pd.DataFrame], left_out: list[LeftOut]):
+def _with_tables(run, evaluation: Path, left_out: list[LeftOut]):
     """Puts beside a classifier's scores what other files of its directory say of them."""
     if isinstance(run, ClassifierRun):
-        run = classifier_files.with_robustness(run, tables)
+        with _listing(left_out, classifier_files.robustness_beside(evaluation)):
+            run = classifier_files.with_robustness(run, evaluation)
         with _listing(left_out, run.path):
             run = classifier_files.with_predictions(run)
     return run

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pandas as pd
 
 from tfselfsup.report.classifiers import ClassifierRun
 
-NAMES = ("data_set", "part", "checkpoint", "corruption")
+NAMES = ("checkpoint", "corruption")
 FIGURES = ("strength", "accuracy", "auc")
 ANSWERS = {"source": str, "video": str, "label": int, "predicted": int}
 
@@ -39,9 +38,10 @@ def read_evaluation(path: Path) -> dict[str, Any]:
     return content
 
 
-def robustness_tables(path: Path) -> list[Path]:
-    """Lists a run's tables of scores on corrupted images: of its own data set, and of others."""
-    return sorted(path.glob("robustness*.csv"))
+def robustness_beside(evaluation: Path) -> Path:
+    """Names the table of scores on corrupted images that belongs to an evaluation."""
+    ending = evaluation.stem.removeprefix("evaluation")
+    return evaluation.with_name(f"robustness{ending}.csv")
 
 
 def read_robustness(path: Path) -> pd.DataFrame:
@@ -131,25 +131,25 @@ def read_predictions(path: Path) -> pd.DataFrame:
     return table
 
 
-def with_robustness(run: ClassifierRun, tables: Sequence[pd.DataFrame]) -> ClassifierRun:
+def with_robustness(run: ClassifierRun, evaluation: Path) -> ClassifierRun:
     """Puts a classifier's scores on corrupted images beside its evaluation.
 
     Args:
         run: A scored classifier.
-        tables: What `read_robustness` returned of its directory.
+        evaluation: The file that its evaluation is from.
 
     Returns:
-        The run with the rows that are of the same data set, the same part and, where the
-        evaluation names one, the same checkpoint.
+        The run with the rows that are, where the evaluation names one, of the same checkpoint; as
+        it is where there is none.
+
+    Raises:
+        ValueError: If the file is broken.
     """
-    evaluation = run.evaluation
-    checkpoint = (evaluation.get("protocol") or {}).get("checkpoint")
-    chosen = []
-    for table in tables:
-        is_its = table["data_set"] == evaluation["data_set"]
-        is_its &= table["part"] == evaluation["part"]
-        if checkpoint is not None:
-            is_its &= table["checkpoint"] == checkpoint
-        chosen.append(table[is_its])
-    rows = pd.concat(chosen, ignore_index=True) if chosen else pd.DataFrame()
+    path = robustness_beside(evaluation)
+    if not path.is_file():
+        return run
+    rows = read_robustness(path)
+    checkpoint = (run.evaluation.get("protocol") or {}).get("checkpoint")
+    if checkpoint is not None:
+        rows = rows[rows["checkpoint"] == checkpoint].reset_index(drop=True)
     return run if rows.empty else dataclasses.replace(run, robustness=rows)

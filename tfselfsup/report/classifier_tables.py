@@ -17,7 +17,7 @@ from tfselfsup.report.classifiers import (
 from tfselfsup.report.published import Classifier
 
 SPLITS = ("random", "video", "hard", "actor", "official")
-NO_RUN, NO_WEIGHTS = "no run", "weights not available here"
+NO_RUN = "no run"
 
 
 def accuracies(runs: Sequence[ClassifierRun], data_set: str) -> pd.DataFrame:
@@ -34,10 +34,10 @@ def accuracies(runs: Sequence[ClassifierRun], data_set: str) -> pd.DataFrame:
         published_SPLIT, the study's accuracy; for each split, the accuracy with its interval (see
         `over_seeds.figure`); where there are two classes, random_minus_hard, by how many points
         they differ at the same seed (see `over_seeds.paired_difference`), and auc_hard in [0, 1];
-        note, why there is no figure, or that the trunk was pre-trained on other data, split or
+        note, that there is no run, or that the trunk was pre-trained on other data, split or
         seed. Accuracies are in per cent.
     """
-    everywhere, runs = runs, of_data_set(runs, data_set)
+    runs = of_data_set(runs, data_set)
     two_classes = not any(run.evaluation.get("classes") for run in runs)
     study = published.FACES if two_classes else published.DIGITS
     in_study = tuple(study[0].accuracy)
@@ -50,7 +50,7 @@ def accuracies(runs: Sequence[ClassifierRun], data_set: str) -> pd.DataFrame:
             if _compares_with(group[0], one):
                 row |= _published(one) | {"weights": one.weights or row["weights"]}
         rows.append(row | _measured(group, splits, two_classes))
-    rows += _not_run(runs, study, everywhere)
+    rows += _not_run(runs, study)
     figures = [*splits, *(("random_minus_hard", "auc_hard") if two_classes else ())]
     columns = [*NAMING, *(f"published_{split}" for split in in_study)]
     columns += [*over_seeds.columns(*figures), "note"]
@@ -130,31 +130,27 @@ def _measured(group: Sequence[ClassifierRun], splits: Sequence[str], two_classes
     return figures
 
 
-def _not_run(
-    runs: Sequence[ClassifierRun], study: Sequence[Classifier], everywhere: Sequence[ClassifierRun]
-) -> list[Row]:
+def _not_run(runs: Sequence[ClassifierRun], study: Sequence[Classifier]) -> list[Row]:
     """Lists what is to be seen beside the runs: the study's, and the trunks without training."""
     modes = {classifier_rows.mode(run, study) for run in runs}
 
-    def row(model, mode, weights, note, task=None) -> Row:
+    def row(model, mode, weights, task=None) -> Row:
         settings = described({} if modes == {mode} else {"mode": mode})
         names = {"model": model, "task": task, "weights": weights, "settings": settings}
-        return names | {"mode": mode, "note": note}
+        return names | {"mode": mode, "note": NO_RUN}
 
     rows = []
     for one in study:
         if not any(_compares_with(run, one) for run in runs):
-            has_weights = any(_is_of(run, one) for run in everywhere)
-            note = NO_RUN if has_weights or one.weights == "random" else NO_WEIGHTS
             weights = one.weights or "the published"
-            rows.append(row(one.model, one.mode, weights, note, one.task) | _published(one))
+            rows.append(row(one.model, one.mode, weights, one.task) | _published(one))
     single_release = {one.model for one in study if one.weights is None}
     kinds = [(run.evaluation["model"], classifier_rows.mode(run, study)) for run in runs]
     is_random = [run.evaluation["weights"] == "random" for run in runs]
     random = {*itertools.compress(kinds, is_random)}
     random |= {(one["model"], one["mode"]) for one in rows if one["weights"] == "random"}
     return rows + [
-        row(model, mode, "random", NO_RUN)
+        row(model, mode, "random")
         for model, mode in dict.fromkeys(kinds)
         if model not in single_release and (model, mode) not in random
     ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from tfselfsup.config import Experiment
 
 MODEL = ("model", "task", "weights", "stand_in")
 PRETRAINED = "pretrained_on_other_data"
+HASH_DIGITS = 8  # of a data set's fingerprint, as many as tell a few of them apart
+# The data sets that an evaluation names, and which of that name each was.
+DATA_SETS = {"data_set": "data_hash", "trained_on": "trained_on_hash"}
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class ClassifierRun:
 
     Attributes:
         path: The run directory.
-        evaluation: The content of its evaluation.json, or of an evaluation_on_NAME.json.
+        evaluation: The content of its evaluation.json, or of an evaluation_on_NAME_HASH.json.
         robustness: Its scores on corrupted images of the part that `evaluation` is of, as
             `classifier_files.read_robustness` returns them; None if there are none.
         predictions: Its answers to the images of that part, as `classifier_files.read_predictions`
@@ -60,6 +64,19 @@ class ClassifierRun:
     def _protocol(self) -> dict[str, Any]:
         return self.evaluation.get("protocol") or {}
 
+    def told_apart(self, names: Collection[str]) -> ClassifierRun:
+        """Adds to names that several data sets share the first digits of their hashes.
+
+        Args:
+            names: Such names, see `shared_names`.
+        """
+        new = {
+            field: f"{name} ({digest[:HASH_DIGITS]})"
+            for field, name, digest in _data_sets(self.evaluation)
+            if name in names
+        }
+        return dataclasses.replace(self, evaluation=self.evaluation | new) if new else self
+
     def settings(self) -> dict[str, Any]:
         """Returns how it was trained and scored, beyond its model, its split and its seed."""
         protocol = {name: value for name, value in self._protocol.items() if name != PRETRAINED}
@@ -70,6 +87,28 @@ class ClassifierRun:
         model = [self.evaluation.get(name) for name in MODEL]
         settings = {name: value for name, value in self.settings().items() if name != "part"}
         return json.dumps([model, self.trained_on, self.is_pretrained, settings], sort_keys=True)
+
+
+def _data_sets(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Lists field, name and hash of the data sets whose hash is known, which older files lack."""
+    return [
+        (field, evaluation[field], evaluation[digest])
+        for field, digest in DATA_SETS.items()
+        if evaluation.get(field) and evaluation.get(digest)
+    ]
+
+
+def shared_names(runs: Iterable[ClassifierRun]) -> set[str]:
+    """Finds the names that data sets of different content have, such as `dfdc`.
+
+    Args:
+        runs: Scored classifiers; those of older versions do not say which data set they mean.
+    """
+    digests: dict[str, set[str]] = defaultdict(set)
+    for run in runs:
+        for _, name, digest in _data_sets(run.evaluation):
+            digests[name].add(digest)
+    return {name for name, found in digests.items() if len(found) > 1}
 
 
 def identity(run: ClassifierRun) -> str:
@@ -193,6 +232,8 @@ FIELDS: dict[str, Callable[[Any], bool]] = {
     "stand_in": lambda value: isinstance(value, bool),
     "task": _optional(_is_name),
     "data_set": _is_name,
+    "data_hash": _optional(_is_name),
+    "trained_on_hash": _optional(_is_name),
     "split": _is_name,
     "part": lambda value: value in ("validation", "test", "all"),
     "seed": _is_count,
