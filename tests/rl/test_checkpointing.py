@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -434,3 +435,30 @@ def test_a_damaged_state_is_named(content, run, trained):
         checkpointer(run, trained).restore()
     with pytest.raises(ValueError, match=expected):
         checkpointing.trained_steps(run)
+
+
+@pytest.mark.parametrize(
+    "name, kept, reason",
+    [
+        ("replay.json", b"", "Expecting value"),
+        ("replay.json", b"{}", "'settings'"),
+        ("frames.npy", 1000, "mmap length"),
+        ("frames.npy", b"", "No data left"),
+    ],
+)
+def test_a_damaged_snapshot_of_the_replay_is_named_and_may_be_deleted(
+    name, kept, reason, run, trained, environment
+):
+    checkpointer(run, trained).save_all(PROGRESS)
+    file = run.replay / name
+    file.write_bytes(kept if isinstance(kept, bytes) else file.read_bytes()[:kept])
+    fresh = Parts(environment, seed=3)
+    saver = checkpointer(run, fresh)
+    with pytest.raises(ValueError) as raised:
+        saver.restore()
+    message = str(raised.value)
+    assert message.startswith(f"{run.replay} is damaged") and reason in message
+    assert message.endswith("; delete it to go on with an empty memory")
+    shutil.rmtree(run.replay)
+    assert saver.restore() == PROGRESS
+    assert len(fresh.replay) == 0

@@ -16,7 +16,7 @@ TENSORS, STATE = "tensors", "state.json"
 
 
 class DamagedCheckpoint(ValueError):
-    """A checkpoint that cannot be read; the message names it."""
+    """A folder that a run saved and that cannot be read; the message names it."""
 
 
 def load_weights(checkpoint: Path, **models: tf.keras.Model) -> None:
@@ -50,14 +50,28 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def damage_named(checkpoint: Path) -> Iterator[None]:
-    """Turns what may go wrong with a file into one line that names it."""
+def damage_named(
+    folder: Path,
+    damage: str = "is damaged or of another network",
+    remedy: str = "delete it to go on without",
+) -> Iterator[None]:
+    """Turns what may go wrong with a folder's files into one line that names the folder.
+
+    Args:
+        folder: A checkpoint, or something else that a run saved.
+        damage: What is wrong with it.
+        remedy: What to do.
+
+    Raises:
+        DamagedCheckpoint: If a file cannot be read.
+    """
     try:
         yield
     except DamagedCheckpoint:
         raise
-    except (tf.errors.OpError, AssertionError, OSError, KeyError, TypeError, ValueError) as error:
+    except (
+        *(tf.errors.OpError, AssertionError, KeyError, TypeError, ValueError, OSError),
+        EOFError,  # an empty array, of NumPy
+    ) as error:
         reason = one_line(error)[:80]
-        raise DamagedCheckpoint(
-            f"{checkpoint} is damaged or of another network ({reason}); delete it to go on without"
-        ) from error
+        raise DamagedCheckpoint(f"{folder} {damage} ({reason}); {remedy}") from error

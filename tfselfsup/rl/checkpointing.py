@@ -98,7 +98,7 @@ class Checkpointer:
             Where the run is; its beginning without a checkpoint.
 
         Raises:
-            ValueError: If the checkpoint cannot be read, or is of another agent.
+            ValueError: If the checkpoint or the snapshot cannot be read, or is of another agent.
         """
         saved = self._run.checkpoints()
         if not saved:
@@ -110,7 +110,12 @@ class Checkpointer:
             self._generator.bit_generator.state = state["generator"]
         self._agent.take_snapshot()
         if self._run.replay.exists():
-            self._replay.load(self._run.replay)
+            with damage_named(
+                self._run.replay,
+                "is damaged or of another replay memory",
+                "delete it to go on with an empty memory",
+            ):
+                self._replay.load(self._run.replay)
             self._replay.end_episodes()
         return progress
 
