@@ -160,6 +160,20 @@ def test_what_is_printed_loads_to_the_same(capsys, file_of):
     assert again.agent.tasks == (TaskConfig("frame_order", options={"classes": 4}),)
 
 
+@pytest.mark.parametrize("kind, learns, steps", [("dqn", True, 9), ("random", False, 0)])
+def test_what_follows_from_settings_is_no_setting(kind, learns, steps, capsys):
+    given = ("--agent.kind", kind, "--total_steps", "9")
+    experiment = parse(*given)
+    assert (experiment.agent.learns, experiment.training_steps) == (learns, steps)
+    with pytest.raises(SystemExit):
+        parse(*given, "--print_config")
+    written = yaml.safe_load(capsys.readouterr().out)
+    assert written.keys() == {key.name for key in dataclasses.fields(AgentExperiment)}
+    assert written["agent"].keys() == {key.name for key in dataclasses.fields(AgentConfig)}
+    for option in ("agent.learns", "training_steps"):
+        assert option in refusal(capsys, f"--{option}", "1")
+
+
 def type_tree(value):
     if dataclasses.is_dataclass(value):
         return {key.name: type_tree(getattr(value, key.name)) for key in dataclasses.fields(value)}

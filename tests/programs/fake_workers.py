@@ -70,7 +70,6 @@ def train_agent(*arguments):
 def evaluate(folder):
     run = RunDirectory(folder)
     experiment = run.experiment()
-    learns = experiment.agent.kind != "random"
     scores = [float(index % 2) for index in range(experiment.evaluation.episodes)]
     run.write_evaluation(
         {
@@ -80,8 +79,8 @@ def evaluate(folder):
             "mode": None,
             "game": experiment.environment.game,
             "seed": experiment.seed,
-            "agent_steps": experiment.total_steps if learns else 0,
-            "total_steps": experiment.total_steps if learns else 0,
+            "agent_steps": experiment.training_steps,
+            "total_steps": experiment.training_steps,
             "finished": True,
             "episodes": len(scores),
             "mean": sum(scores) / len(scores),

@@ -87,8 +87,9 @@ def test_a_group_is_as_many_updates_as_fall_due_with_a_step_of_all_games(
 
 
 def test_the_random_agent_takes_every_action_equally_often():
-    experiment = AgentExperiment(agent=AgentConfig(kind="random"))
-    actions = agent_parts.make_policy(experiment, None, 6)(np.zeros((6000, *FRAME_SHAPE[:1])))
+    games = types.SimpleNamespace(num_actions=6)
+    policy = agent_parts.random_policy(AgentExperiment(), games)
+    actions = policy(np.zeros((6000, *FRAME_SHAPE[:1])))
     counts = np.bincount(actions, minlength=6)
     # Each count is binomial with mean 1000 and deviation 29.
     assert counts.shape == (6,) and (abs(counts - 1000) < 150).all()
@@ -96,21 +97,13 @@ def test_the_random_agent_takes_every_action_equally_often():
 
 def test_the_random_agent_follows_the_seed():
     def actions(seed):
-        policy = agent_parts.make_policy(AgentExperiment(seed=seed), None, 6)
+        games = types.SimpleNamespace(num_actions=6)
+        policy = agent_parts.random_policy(AgentExperiment(seed=seed), games)
         return [policy(np.zeros((20, 4))).tolist() for _ in range(2)]
 
     assert actions(3) == actions(3)
     assert actions(3) != actions(4)
     assert actions(3)[0] != actions(3)[1]
-
-
-def test_a_networks_policy_takes_the_action_with_the_largest_value():
-    frames = tf.keras.Input((2, 1, 1, 1), dtype="uint8")
-    # The value of action k is the brightness of frame k.
-    model = tf.keras.Model(frames, {"q": tf.cast(frames[:, :, 0, 0, 0], tf.float32)})
-    policy = agent_parts.make_policy(AgentExperiment(), model, 0)
-    bright = np.array([[7, 3], [2, 9], [0, 1]], np.uint8).reshape(3, 2, 1, 1, 1)
-    assert policy(bright).tolist() == [0, 1, 1]
 
 
 def frames_of(environment) -> np.ndarray:
@@ -140,7 +133,7 @@ def test_the_games_are_those_of_the_settings_unless_their_number_is_given():
     settings = EnvironmentConfig("breakout", num_envs=3, max_episode_steps=7, frame_skip=2)
     environment = agent_parts.make_environment(settings, 0)
     assert environment.batch_size == 3
-    assert environment.action_spec().maximum == 3  # Breakout knows 4 actions
+    assert environment.num_actions == 4  # of Breakout
     environment.reset()
     lasts = [environment.step(np.zeros(3, int)).is_last().all() for _ in range(7)]
     assert lasts == 6 * [False] + [True]

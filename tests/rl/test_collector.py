@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
 from tfselfsup.rl.collector import Collector, Episode
@@ -31,9 +30,7 @@ class ScriptedGames:
         self._in_flight = False
 
     batch_size = 2
-
-    def action_spec(self):
-        return array_spec.BoundedArraySpec((), np.int32, 0, NUM_ACTIONS - 1)
+    num_actions = NUM_ACTIONS
 
     def reset(self):
         return self._time_step()

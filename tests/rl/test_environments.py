@@ -36,7 +36,8 @@ def test_specs_and_time_steps_agree():
         for name, spec in specs._asdict().items():
             values = getattr(time_step, name)
             assert (values.shape, values.dtype) == ((3, *spec.shape), spec.dtype), name
-    assert environment.action_spec().maximum == 5  # of the console's 18 actions Pong knows 6
+    assert environment.num_actions == 6  # of the console's 18
+    assert environment.action_spec().maximum == 5
 
 
 def test_cut_off_games_go_from_last_to_first_and_keep_their_discount():

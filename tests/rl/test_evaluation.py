@@ -1,5 +1,4 @@
 import itertools
-import types
 
 import numpy as np
 import pytest
@@ -19,15 +18,14 @@ class MadeUpEnvironment:
     Observations tell the slot, the game and the step, so that a policy can be checked.
     """
 
+    num_actions = NUM_ACTIONS
+
     def __init__(self, *slots):
         """Takes for each slot a list of games, each the rewards of its steps; then they repeat."""
         self._slots = slots
         self.batch_size = len(slots)
         self.actions = []
         self.resets = 0
-
-    def action_spec(self):
-        return types.SimpleNamespace(maximum=NUM_ACTIONS - 1)
 
     def current_time_step(self) -> ts.TimeStep:
         return self._time_step

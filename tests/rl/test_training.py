@@ -286,13 +286,14 @@ class Catch:
     """
 
     SIDE = 5
+    num_actions = 3
 
     def __init__(self, num_envs, seed):
         self.batch_size = num_envs
         self._generator = np.random.default_rng(seed)
 
     def action_spec(self):
-        return array_spec.BoundedArraySpec((), np.int32, 0, 2)
+        return array_spec.BoundedArraySpec((), np.int32, 0, self.num_actions - 1)
 
     def get_info(self):
         return {"lives": np.zeros(self.batch_size, np.int32)}

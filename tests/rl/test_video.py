@@ -117,12 +117,10 @@ class GameOver:
     batch_size = 1
     frame_skip = 4
     seeds = np.array([7], np.int32)
+    num_actions = 6
 
     def colour_emulator(self):
         return Screen()
-
-    def action_spec(self):
-        return types.SimpleNamespace(maximum=5)
 
     def reset(self):
         self._steps = 0

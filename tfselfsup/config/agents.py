@@ -98,6 +98,11 @@ class AgentConfig:
     pretrain_updates: NonNegativeInt = 0
     tasks: tuple[TaskConfig, ...] = ()
 
+    @property
+    def learns(self) -> bool:
+        """Whether it has a network to train, as all have but the Random agent."""
+        return self.kind != "random"
+
 
 @dataclass(frozen=True)
 class ReplayConfig:
@@ -204,3 +209,8 @@ class AgentExperiment:
     evaluation: EvaluationConfig = EvaluationConfig()
     logging: LoggingConfig = LoggingConfig()
     runtime: RuntimeConfig = RuntimeConfig()
+
+    @property
+    def training_steps(self) -> int:
+        """Agent steps that it learns from: `total_steps`, or 0 if the agent does not learn."""
+        return self.total_steps if self.agent.learns else 0

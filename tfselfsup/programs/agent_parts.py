@@ -6,7 +6,6 @@ import functools
 
 import numpy as np
 import tensorflow as tf
-from tf_agents.environments import py_environment
 from tf_agents.specs import tensor_spec
 
 from tfselfsup.config import AgentConfig, AgentExperiment, EnvironmentConfig
@@ -53,16 +52,17 @@ def make_environment(
     )
 
 
-def make_model(experiment: AgentExperiment, environment: py_environment.PyEnvironment, tasks_found):
+def make_model(experiment: AgentExperiment, environment: AtariEnvironment, tasks_found):
     """Makes a fresh network with the Q head and a head for each task."""
     network = experiment.network
     head = heads.DuelingHead if network.dueling else heads.QHead
-    num_actions = int(environment.action_spec().maximum) + 1
     frame_shape = tuple(environment.observation_spec().shape)
     return multi_head.multi_head(
         encoders.encoder(frame_shape, network.trunk, precision=network.precision),
         {
-            objectives.Q: lambda: head(num_actions, network.hidden_units, name=objectives.Q),
+            objectives.Q: lambda: head(
+                environment.num_actions, network.hidden_units, name=objectives.Q
+            ),
             **{name: task.head for name, task in tasks_found.items()},
         },
         network.precision,
@@ -70,7 +70,7 @@ def make_model(experiment: AgentExperiment, environment: py_environment.PyEnviro
 
 
 def make_agent(
-    experiment: AgentExperiment, environment: py_environment.PyEnvironment
+    experiment: AgentExperiment, environment: AtariEnvironment
 ) -> SelfSupervisedDqnAgent:
     """Makes the agent with fresh weights, which depend on the experiment's seed only."""
     settings = experiment.agent
@@ -102,7 +102,7 @@ def make_agent(
 
 
 def trained_agent(
-    experiment: AgentExperiment, run: RunDirectory, environment: py_environment.PyEnvironment
+    experiment: AgentExperiment, run: RunDirectory, environment: AtariEnvironment
 ) -> tuple[SelfSupervisedDqnAgent, int]:
     """Makes the agent with the weights of the checkpoint that is to be scored.
 
@@ -112,7 +112,7 @@ def trained_agent(
     Raises:
         ValueError: If it is the Random agent, or there is no such checkpoint.
     """
-    if experiment.agent.kind == "random":
+    if not experiment.agent.learns:
         raise ValueError(f"expected an agent with a network, got {run.path}, the Random agent")
     checkpoint = run.chosen_checkpoint(experiment.evaluation.checkpoint)
     agent = make_agent(experiment, environment)
@@ -176,11 +176,7 @@ def make_collector(
     )
 
 
-def make_policy(
-    experiment: AgentExperiment, model: tf.keras.Model | None, num_actions: int
-) -> policies.Policy:
-    """Returns the policy to score: a network's greedy one, or the Random agent's without one."""
-    if model is not None:
-        return policies.greedy_policy(model)
+def random_policy(experiment: AgentExperiment, environment: AtariEnvironment) -> policies.Policy:
+    """Makes the Random agent, whose actions depend on the experiment's seed only."""
     generator = np.random.default_rng(seeds(experiment.seed)["evaluation"])
-    return policies.random_policy(num_actions, generator)
+    return policies.random_policy(environment.num_actions, generator)

@@ -233,6 +233,7 @@ def _agent(experiment: AgentExperiment, run: RunDirectory, parsed: Any) -> Subje
     from tfselfsup.attribution import played_games, questions
     from tfselfsup.programs import agent_parts as parts
     from tfselfsup.rl.objectives import Q
+    from tfselfsup.rl.policies import greedy_policy
 
     settings = experiment.evaluation
     seed = parts.seeds(experiment.seed)["evaluation"]
@@ -242,7 +243,7 @@ def _agent(experiment: AgentExperiment, run: RunDirectory, parsed: Any) -> Subje
     agent, _ = parts.trained_agent(experiment, run, environment)
     frames, _ = played_games.observed(
         environment,
-        parts.make_policy(experiment, agent.model, 0),
+        greedy_policy(agent.model),
         steps=parsed.steps or 200,
         epsilon=settings.epsilon,
         generator=np.random.default_rng(seed),

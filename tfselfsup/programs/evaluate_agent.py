@@ -64,7 +64,7 @@ def _type_of(option: str) -> Any:
 def agent_name(settings: AgentConfig) -> str:
     """Names an agent as the study does: random, dqn, rotation, sequence, or by its task."""
     tasks = "+".join(AGENT_NAMES.get(task.name, task.name) for task in settings.tasks)
-    return "random" if settings.kind == "random" else tasks or settings.kind
+    return tasks or settings.kind if settings.learns else "random"
 
 
 def evaluate(experiment: AgentExperiment, run: RunDirectory) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def evaluate(experiment: AgentExperiment, run: RunDirectory) -> dict[str, Any]:
         **_describe(experiment, result.scores),
         "game": game,
         "agent_steps": agent_steps,
-        "finished": trained_steps >= experiment.total_steps or experiment.agent.kind == "random",
+        "finished": trained_steps >= experiment.training_steps,
     }
     run.write_evaluation(written)
     return written
@@ -149,12 +149,12 @@ def record(experiment: AgentExperiment, run: RunDirectory) -> Path:
 def _policy(experiment: AgentExperiment, run: RunDirectory, environment):
     """Returns the policy to score, and the agent steps it was trained for."""
     from tfselfsup.programs import agent_parts as parts
+    from tfselfsup.rl.policies import greedy_policy
 
-    if experiment.agent.kind == "random":
-        num_actions = int(environment.action_spec().maximum) + 1
-        return parts.make_policy(experiment, None, num_actions), 0
+    if not experiment.agent.learns:
+        return parts.random_policy(experiment, environment), 0
     agent, steps = parts.trained_agent(experiment, run, environment)
-    return parts.make_policy(experiment, agent.model, 0), steps
+    return greedy_policy(agent.model), steps
 
 
 def _describe(experiment: AgentExperiment, scores) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def _describe(experiment: AgentExperiment, scores) -> dict[str, Any]:
         "task": "+".join(task.name for task in agent.tasks) or None,
         "mode": agent.mode if agent.tasks else None,
         "seed": experiment.seed,
-        "total_steps": experiment.total_steps if agent.kind != "random" else 0,
+        "total_steps": experiment.training_steps,
         "episodes": len(scores),
         "mean": float(scores.mean()),
         "std": float(scores.std(ddof=1)) if len(scores) > 1 else 0.0,
@@ -180,7 +180,7 @@ def _describe(experiment: AgentExperiment, scores) -> dict[str, Any]:
 def protocol(experiment: AgentExperiment) -> dict[str, Any]:
     """Says how an agent is scored; scores of one protocol can be compared."""
     settings, environment = experiment.evaluation, experiment.environment
-    learns = experiment.agent.kind != "random"
+    learns = experiment.agent.learns
     return {
         "checkpoint": settings.checkpoint if learns else None,
         "epsilon": settings.epsilon if learns else 1.0,

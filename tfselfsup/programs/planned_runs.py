@@ -149,7 +149,7 @@ class PlannedAgent(PlannedRun):
     @property
     def total_steps(self) -> int:
         """Agent steps that it is trained for; the Random agent is not."""
-        return self.experiment.total_steps if self.experiment.agent.kind != "random" else 0
+        return self.experiment.training_steps
 
     def commands(self, threads: int | None) -> list[Command]:
         """Trains and scores."""

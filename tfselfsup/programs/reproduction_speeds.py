@@ -140,7 +140,7 @@ def measure_agent(experiment: AgentExperiment) -> AgentSpeed:
     from tfselfsup.programs import agent_parts as parts
     from tfselfsup.programs.benchmark_case import make_loop
 
-    if experiment.agent.kind == "random":
+    if not experiment.agent.learns:
         return AgentSpeed(_importing, 0.0, None, _playing_speed(experiment, None))
     # Greedy from the start, which costs most, and with a small memory, as nothing depends on it.
     settings = dataclasses.replace(
@@ -167,11 +167,11 @@ def _playing_speed(experiment: AgentExperiment, model) -> float:
 
     from tfselfsup.programs import agent_parts as parts
     from tfselfsup.rl.evaluation import choose_actions
+    from tfselfsup.rl.policies import greedy_policy
 
     games = min(experiment.evaluation.num_envs, experiment.evaluation.episodes)
     environment = parts.make_environment(experiment.environment, 0, games)
-    num_actions = int(environment.action_spec().maximum) + 1
-    policy = parts.make_policy(experiment, model, num_actions)
+    policy = greedy_policy(model) if model else parts.random_policy(experiment, environment)
     environment.reset()
     for step in range(PLAYED_BEFORE + PLAYED_STEPS):
         if step == PLAYED_BEFORE:

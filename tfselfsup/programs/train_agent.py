@@ -44,7 +44,7 @@ def train(experiment: AgentExperiment, run: RunDirectory) -> None:
     with contextlib.ExitStack() as stack:
         with user_mistakes():
             stack.enter_context(run.training())
-            if experiment.agent.kind == "random":
+            if not experiment.agent.learns:
                 _check_game(experiment)
                 run.start(experiment)
                 return

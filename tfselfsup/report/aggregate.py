@@ -205,10 +205,8 @@ def _compared(run: AgentRun) -> dict[str, Any]:
 
 def is_finished(run: AgentRun) -> bool:
     """Tells whether the training, as long as it is by now, had ended when the run was scored."""
-    evaluation, planned = run.evaluation, run.experiment.total_steps
-    is_random = run.experiment.agent.kind == "random"
-    steps = planned if is_random else evaluation.get("total_steps", planned)
-    return evaluation.get("finished", True) and steps == planned
+    evaluation, planned = run.evaluation, run.experiment.training_steps
+    return evaluation.get("finished", True) and evaluation.get("total_steps", planned) == planned
 
 
 def _distinction(run: AgentRun, alike: list[AgentRun]) -> str:

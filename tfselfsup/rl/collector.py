@@ -50,7 +50,6 @@ class Collector:
         self._environment = environment
         self._replay = replay
         self._policy = policy
-        self._num_actions = int(environment.action_spec().maximum) + 1
         self._generator = generator
         self._clip_rewards = clip_rewards
         self._life_loss_ends_episode = life_loss_ends_episode
@@ -107,7 +106,7 @@ class Collector:
         self._actions = epsilon_greedy(
             self._time_step.observation,
             self._policy,
-            self._num_actions,
+            self._environment.num_actions,
             self.epsilon,
             self._generator,
         )

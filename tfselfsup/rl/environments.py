@@ -24,7 +24,7 @@ class AtariEnvironment(py_environment.PyEnvironment):
     arXiv:1709.06009); a learner clips for itself and finds the lives in `get_info()`.
 
     Observations are uint8 [N, 4, 84, 84, 1], oldest frame first; actions int32 [N], in
-    [0, number of actions). Step types follow each slot by itself: after its LAST comes its FIRST,
+    [0, num_actions). Step types follow each slot by itself: after its LAST comes its FIRST,
     with reward 0 and the action ignored. The discount is 0 where a game ended and 1 elsewhere, also
     where it was cut off after `max_episode_steps`: bootstrap there.
 
@@ -34,6 +34,7 @@ class AtariEnvironment(py_environment.PyEnvironment):
     Attributes:
         seeds: int32 [N], the emulator's seed of each slot; slot i's is the same for every N.
         frame_skip: Emulator frames per agent step.
+        num_actions: Actions that the game knows.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class AtariEnvironment(py_environment.PyEnvironment):
         self._emulator = AtariVectorEnv(
             self._game, num_envs, frameskip=frame_skip, num_threads=num_threads, **self._rules
         )
-        self._num_actions = int(self._emulator.single_action_space.n)
+        self.num_actions = int(self._emulator.single_action_space.n)
         self._info = None
         self._in_flight = False
 
@@ -107,8 +108,8 @@ class AtariEnvironment(py_environment.PyEnvironment):
         return array_spec.BoundedArraySpec((4, 84, 84, 1), np.uint8, 0, 255, name="observation")
 
     def action_spec(self) -> array_spec.BoundedArraySpec:
-        """One slot's action: an int32 from 0 to the number of actions - 1."""
-        return array_spec.BoundedArraySpec((), np.int32, 0, self._num_actions - 1, name="action")
+        """One slot's action: an int32 from 0 to num_actions - 1."""
+        return array_spec.BoundedArraySpec((), np.int32, 0, self.num_actions - 1, name="action")
 
     def get_info(self) -> dict[str, np.ndarray]:
         """Returns what the emulator told about the last step, int32 [N] each.
@@ -122,7 +123,7 @@ class AtariEnvironment(py_environment.PyEnvironment):
         """Starts one step in every slot and returns at once; `recv` waits for the outcome.
 
         Args:
-            actions: Integers [N] in [0, number of actions).
+            actions: Integers [N] in [0, num_actions).
 
         Raises:
             ValueError: If the actions have another shape or range.
@@ -134,10 +135,10 @@ class AtariEnvironment(py_environment.PyEnvironment):
         # An action out of range kills the emulator's thread, and recv would then wait for ever.
         if (
             actions.shape != self.seeds.shape
-            or not ((0 <= actions) & (actions < self._num_actions)).all()
+            or not ((0 <= actions) & (actions < self.num_actions)).all()
         ):
             raise ValueError(
-                f"expected {self.batch_size} actions from 0 to {self._num_actions - 1}, "
+                f"expected {self.batch_size} actions from 0 to {self.num_actions - 1}, "
                 f"got {actions.tolist()}"
             )
         self._emulator.send(actions)

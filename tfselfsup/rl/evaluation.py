@@ -109,7 +109,7 @@ def choose_actions(
     actions[active] = epsilon_greedy(
         environment.current_time_step().observation[active],
         policy,
-        environment.action_spec().maximum + 1,
+        environment.num_actions,
         epsilon,
         generator,
     )
