@@ -12,7 +12,8 @@ import yaml
 
 from tfselfsup import config
 from tfselfsup.programs import agent_parts, evaluate_agent, train_agent
-from tfselfsup.rl import checkpointing
+from tfselfsup.rl import checkpointing, policies
+from tfselfsup.rl.environments import AtariEnvironment
 from tfselfsup.runs import RunDirectory
 
 # Breakout, as its scores differ from game to game even in a short play, and settings of which no
@@ -72,10 +73,6 @@ def scored(run_of_two_tasks):
     run_dir = shutil.copytree(run_of_two_tasks, run_of_two_tasks.with_name("scored"))
     evaluate_agent.main([str(run_dir)])
     return run_dir
-
-
-def scores_of(run_dir: Path) -> list[float]:
-    return json.loads((run_dir / "evaluation.json").read_text())["scores"]
 
 
 @pytest.fixture
@@ -156,11 +153,35 @@ def test_options_may_stand_in_a_file(run_dir, tmp_path):
     assert written["std"] == 0.0  # of one game
 
 
-def test_epsilon_decides_how_many_actions_are_random(run_dir, scored):
-    assert evaluate(run_dir, "--epsilon", 1)["scores"] != scores_of(scored)
+@pytest.mark.parametrize(("epsilon", "least", "most"), [(0, 0, 0), (0.5, 0.2, 0.55)])
+def test_epsilon_decides_how_many_actions_are_random(epsilon, least, most, run_dir, monkeypatch):
+    sent = []
+    send = AtariEnvironment.send
+
+    def recorded(environment, actions):
+        sent.extend(actions)
+        send(environment, actions)
+
+    monkeypatch.setattr(AtariEnvironment, "send", recorded)
+    monkeypatch.setattr(
+        policies, "greedy_policy", lambda model: lambda frames: np.full(len(frames), 3)
+    )
+    evaluate(run_dir, "--epsilon", epsilon, "--episodes", 1)
+    # Of the random actions a quarter are the policy's own.
+    assert len(sent) > 50 and least <= np.mean(np.array(sent) != 3) <= most
 
 
-def test_the_best_checkpoint_is_the_one_in_its_folder(run_dir, scored):
+def test_a_training_that_is_to_go_on_is_said_to_be_unfinished(run_dir, scored, capsys):
+    settings = yaml.safe_load((run_dir / "config.yaml").read_text())
+    settings["total_steps"] = 400
+    (run_dir / "config.yaml").write_text(yaml.safe_dump(settings))
+    written = evaluate(run_dir, "--episodes", 1)
+    assert (written["finished"], written["total_steps"]) == (False, 400)
+    assert "(last checkpoint), training not finished; " in capsys.readouterr().out
+    assert json.loads((scored / "evaluation.json").read_text())["finished"] is True
+
+
+def test_the_best_checkpoint_is_the_one_in_its_folder(run_dir, scored, monkeypatch):
     run = RunDirectory(run_dir)
     first, last = run.checkpoints()
     steps = {path: checkpointing.agent_steps(path) for path in (first, last)}
@@ -173,10 +194,16 @@ def test_the_best_checkpoint_is_the_one_in_its_folder(run_dir, scored):
     agent = agent_parts.make_agent(experiment, environment)
     agent.model.set_weights([np.zeros_like(weight) for weight in agent.model.get_weights()])
     tf.train.Checkpoint(online=agent.model).write(str(run.best / "tensors"))
-    written = evaluate(run_dir, "--checkpoint", "best")
+    played = []
+    greedy_policy = policies.greedy_policy
+    monkeypatch.setattr(
+        policies, "greedy_policy", lambda model: played.append(model) or greedy_policy(model)
+    )
+    written = evaluate(run_dir, "--checkpoint", "best", "--episodes", 1)
     assert written["protocol"]["checkpoint"] == "best"
     assert written["agent_steps"] == steps[first]
-    assert written["scores"] != scores_of(scored)
+    (model,) = played
+    assert not any(weight.any() for weight in model.get_weights())
     assert json.loads((scored / "evaluation.json").read_text())["agent_steps"] == steps[last]
 
 
