@@ -254,7 +254,11 @@ def test_an_agent_answers_alike_where_only_tensorflow_is(agent_run, tmp_path, ca
     stacks = np.moveaxis(frames, -1, 1)[..., np.newaxis]
     q_values = model_of(agent_run)(stacks)["q"].numpy()
     np.testing.assert_allclose(answers["q_values"], q_values, atol=1e-5)
-    np.testing.assert_array_equal(answers["action"], q_values.argmax(1))
+    # Of two actions whose values are nearly equal another processor may choose the other.
+    second, best = np.sort(q_values, 1)[:, -2:].T
+    is_clear = best - second > 1e-4
+    assert is_clear.mean() > 0.9
+    np.testing.assert_array_equal(answers["action"][is_clear], q_values.argmax(1)[is_clear])
     assert answers["action"].dtype == np.int64 and len(set(answers["action"])) > 1
     # TF-Agents' own form chooses the same actions; it needs TF-Agents' packages.
     policy = tf.saved_model.load(str(out / "policy"))
@@ -268,7 +272,8 @@ def test_an_agent_answers_alike_where_only_tensorflow_is(agent_run, tmp_path, ca
             "0/step_type": tf.ones(batch, tf.int32),
         }
     )
-    np.testing.assert_array_equal(chosen["action"], answers["action"])
+    chosen = chosen["action"].numpy()
+    np.testing.assert_array_equal(chosen[is_clear], answers["action"][is_clear])
 
 
 def test_the_random_agent_is_refused(tmp_path, capsys):
