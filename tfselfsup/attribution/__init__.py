@@ -1,4 +1,4 @@
-"""Where the evidence is: maps of the pixels that a network's answer depends on.
+"""Saliency maps by SmoothGrad: which pixels a network's answer depends on.
 
 `pixels` makes the part of a network that can be differentiated, `scores` says what of its output is
 explained, `smoothgrad` computes the maps, `position_maps` those that are only drawn, `sanity` tells

@@ -169,7 +169,8 @@ class LoggingConfig:
 
     Attributes:
         period: Agent steps between rows of metrics.csv and TensorBoard.
-        checkpoint_period: Agent steps between checkpoints.
+        checkpoint_period: Agent steps between checkpoints; 0 leaves only that of the end, or of a
+            Ctrl-C.
         keep_checkpoints: Checkpoints kept, the newest ones.
         replay_period: Agent steps between snapshots of the replay; 0 switches them off.
         histograms: Also write histograms of the weights to TensorBoard.

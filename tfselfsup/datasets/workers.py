@@ -1,4 +1,4 @@
-"""Work in processes of their own, one of which may die without ending the rest."""
+"""A process pool that survives a worker's death, and tells which item it was at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How layers begin."""
+"""Weight initialisers."""
 
 from __future__ import annotations
 

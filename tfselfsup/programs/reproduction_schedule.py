@@ -20,7 +20,7 @@ class Started(NamedTuple):
 
 
 class Waited(NamedTuple):
-    """A moment went by in which no run began."""
+    """A moment went by, whether or not a run began or ended in it."""
 
 
 class Ended(NamedTuple):

@@ -36,7 +36,7 @@ class GameFrames:
         if self._is_over:
             return
         if self._steps % self._spacing == 0:
-            # The environment writes into the same memory again.
+            # A view would keep the frames of the whole stack, in all slots, in memory.
             self._kept.append(time_step.observation[0, -1].copy())
         if len(self._kept) == 2 * self._count:
             del self._kept[1::2]

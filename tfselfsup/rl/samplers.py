@@ -18,16 +18,16 @@ class Sampler:
         """Prepares for a replay of `num_rows` rows, none of them startable."""
 
     def add(self, rows: np.ndarray) -> None:
-        """Hears of rows that became startable."""
+        """Called when rows became startable."""
 
     def remove(self, rows: np.ndarray) -> None:
-        """Hears of rows that are startable no more."""
+        """Called when rows are startable no more."""
 
     def update(self, rows: np.ndarray, td_errors: np.ndarray) -> None:
-        """Hears of the TD errors, float [N], of sampled rows that are still startable."""
+        """Called with the TD errors, float [N], of sampled rows that are still startable."""
 
     def anneal(self, progress: float) -> None:
-        """Hears how far training is, in [0, 1]."""
+        """Called when training goes on, with how far it is, in [0, 1]."""
 
     def draw(
         self, startable: np.ndarray, batch_size: int, generator: np.random.Generator

@@ -57,7 +57,11 @@ class RunDirectory:
 
     @property
     def best(self) -> Path:
-        """The folder of the checkpoint with the best short evaluation."""
+        """The folder of the best checkpoint.
+
+        An agent's is the one with the best short evaluation, a classifier's the one with the lowest
+        loss on the validation part.
+        """
         return self._recovered(self.path / "checkpoints" / "best")
 
     def start(self, experiment: config.Experiment) -> None:

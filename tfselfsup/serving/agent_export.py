@@ -1,4 +1,4 @@
-"""What a served agent answers: the action it takes for the last frames it saw."""
+"""SavedModel signatures of an agent: from the last frames to Q values and the action."""
 
 from __future__ import annotations
 

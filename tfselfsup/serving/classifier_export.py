@@ -1,4 +1,4 @@
-"""What a served classifier answers: probabilities for files or arrays of images."""
+"""SavedModel signatures of a classifier: from files or arrays of images to probabilities."""
 
 from __future__ import annotations
 
