@@ -1,4 +1,4 @@
-"""Robustness to common image corruptions, such as photographs suffer on the network.
+"""Robustness to common image corruptions, such as photographs suffer when they are shared.
 
 Each corruption is applied at several strengths, the mildest first, as by Hendrycks and Dietterich
 (2019, arXiv:1903.12261); compression and blur are what Wang et al. (2020, arXiv:1912.11035) test
