@@ -9,7 +9,7 @@ from tfselfsup import command_line
 from tfselfsup.config import ClassifierExperiment, ImageDataConfig
 from tfselfsup.datasets import forged_faces, splices
 from tfselfsup.datasets.splits import PARTS
-from tfselfsup.models import trunks
+from tfselfsup.models import trunks, weights
 from tfselfsup.programs import classifier_parts as parts
 from tfselfsup.programs import evaluate_classifier, trained_classifier
 from tfselfsup.programs.classifier_encoders import HUB_ENCODERS, make_encoder
@@ -31,6 +31,14 @@ def refused(call, capsys):
         call()
     assert ended.value.code == 2
     return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def trunk_of(run):
+    """The arrays of each layer of the trunk that a run's settings name, and their hash."""
+    experiment = run.experiment(ClassifierExperiment)
+    encoder = make_encoder(experiment, parts.open_data(experiment.data))
+    arrays = {layer.name: layer.get_weights() for layer in encoder.model.layers if layer.weights}
+    return arrays, encoder.key.weights_hash
 
 
 def loaded(run):
@@ -106,7 +114,16 @@ def test_a_trunk_is_pretrained_and_probed(train, capsys):
     assert capsys.readouterr().err == ""
     evaluation = score(run)
     assert evaluation["weights"] == "rotation"
-    assert evaluation != score(train("random"))
+    # Named after the task, and really its trunk, which is no longer as it began.
+    arrays, random = weights.read(before.trunk_weights), train("random")
+    (used, hash_used), (begun, _) = map(trunk_of, (run, random))
+    assert run.inputs()["encoder"] == hash_used != random.inputs()["encoder"]
+    assert used.keys() == arrays.keys() == begun.keys()
+    for layer, written in arrays.items():
+        for own, other, first in zip(used[layer], written, begun[layer], strict=True):
+            np.testing.assert_array_equal(own, other)
+            assert not np.array_equal(own, first)
+    assert evaluation["log_loss"] != score(random)["log_loss"]
     # Another split would have shown the trunk what it is tested on.
     train("other", encoder__weights=before.path, seed=1)
     assert "another split" in capsys.readouterr().err
@@ -164,7 +181,8 @@ def test_a_part_of_one_class_is_an_error(train, tmp_path, capsys):
         )
     forged_faces.build(folder)
     message = refused(lambda: train(data__path=folder, data__balance="false"), capsys)
-    assert "class" in message
+    assert "expected two classes or more in the train part, got " in message
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_part_of_one_class_is_an_error_before_anything_is_trained(train, faces, tmp_path, capsys):
@@ -176,7 +194,7 @@ def test_a_part_of_one_class_is_an_error_before_anything_is_trained(train, faces
         ),
         capsys,
     )  # fmt: skip
-    assert "validation part" in message
+    assert "expected two classes or more in the validation part, got " in message
     assert not (tmp_path / "run").exists()
 
 
