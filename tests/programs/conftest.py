@@ -18,6 +18,21 @@ SMALL = {
 }
 
 
+def refused(call, capsys) -> str:
+    """Calls a program that refuses what it is given; returns the line it ends with.
+
+    Nothing but warnings may come before that line: no traceback, for instance.
+    """
+    capsys.readouterr()  # of the calls before
+    with pytest.raises(SystemExit) as ended:
+        call()
+    assert ended.value.code == 2
+    *before, message = capsys.readouterr().err.splitlines()
+    assert ": error: " in message
+    assert [line for line in before if not line.startswith("warning: ")] == []
+    return message
+
+
 @pytest.fixture(scope="module")
 def one_tensorflow():
     # The threads of a process can be set once only, and are already in use in this one.

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from skimage import data as photographs
 
+from tests.programs import conftest
 from tfselfsup.programs import attribute, train_agent, train_classifier
 from tfselfsup.runs import RunDirectory
 
@@ -75,10 +76,7 @@ def arrays(folder):
 
 
 def refused(capsys, *arguments) -> str:
-    with pytest.raises(SystemExit) as ended:
-        attribute.main([*map(str, arguments)])
-    assert ended.value.code == 2
-    return capsys.readouterr().err.strip().splitlines()[-1]
+    return conftest.refused(lambda: attribute.main([*map(str, arguments)]), capsys)
 
 
 def test_a_probe_is_explained_on_examples_of_its_test_part(run, capsys):

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 import yaml
 
+from tests.programs import conftest
 from tfselfsup.config import AgentExperiment
 from tfselfsup.datasets.labelled_images import scaled
 from tfselfsup.datasets.loading import FaceData
@@ -66,12 +67,10 @@ def export(run, out, *arguments):
 
 
 def refused(run, out, capsys, *arguments):
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        export_model.main([str(run.path), "--out", str(out), *arguments])
-    assert ended.value.code == 2
+    given = [str(run.path), "--out", str(out), *arguments]
+    message = conftest.refused(lambda: export_model.main(given), capsys)
     assert not out.with_name(out.name + ".writing").joinpath("saved_model.pb").exists()
-    return capsys.readouterr().err.strip().splitlines()[-1]
+    return message
 
 
 def asked_elsewhere(tmp_path, inputs, *folders):

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from skimage import data as photographs
 
+from tests.programs import conftest
 from tests.programs.conftest import SMALL
 from tfselfsup.attribution import overlays, position_maps
 from tfselfsup.config import ClassifierExperiment, ExtractionConfig
@@ -58,10 +59,7 @@ def run(*arguments):
 
 
 def refused(capsys, *arguments):
-    with pytest.raises(SystemExit) as ended:
-        run(*arguments)
-    assert ended.value.code == 2
-    return capsys.readouterr().err.strip().splitlines()[-1]
+    return conftest.refused(lambda: run(*arguments), capsys)
 
 
 @pytest.fixture

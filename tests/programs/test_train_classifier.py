@@ -5,6 +5,7 @@ import h5py
 import numpy as np
 import pytest
 
+from tests.programs.conftest import refused
 from tfselfsup import command_line
 from tfselfsup.config import ClassifierExperiment, ImageDataConfig
 from tfselfsup.datasets import forged_faces, splices
@@ -24,13 +25,6 @@ ROTATION = "[{name: rotation, weight: 0.5}]"
 def score(run, *arguments):
     evaluate_classifier.main([str(run.path), *map(str, arguments)])
     return run.evaluation()
-
-
-def refused(call, capsys):
-    with pytest.raises(SystemExit) as ended:
-        call()
-    assert ended.value.code == 2
-    return capsys.readouterr().err.strip().splitlines()[-1]
 
 
 def trunk_of(run):
