@@ -356,25 +356,34 @@ def test_without_ray_one_line_says_what_to_install(monkeypatch, capsys):
     assert "pip install 'tfselfsup[distributed]'" in one_line_of_error(capsys)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"kind": "agent"}', '{"kind": "classifier"}'])
-def test_a_run_whose_score_cannot_be_read_gives_no_traceback(content, workers, reported, capsys):
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_a_score_that_cannot_be_read_is_the_failure_of_its_run(content, workers, reported, capsys):
     run_here(*TWO)
     Path("out/fast_dqn_seed0/evaluation.json").write_text(content)
     workers.commands.clear()
     capsys.readouterr()
-    status = run_here(*TWO)
+    assert run_here(*TWO) == 1
+    assert workers.runs == []
     printed, errors = capsys.readouterr()
-    # Either it is scored again, or it has failed, and why is said.
-    if status == 0:
-        assert workers.runs[-1] == TWO_RUNS[-1]
-    else:
-        assert status == 1 and workers.runs == []
-        broken = next(line for line in printed.splitlines() if line.startswith("2/2"))
-        assert ", broken: expected" in broken and "evaluation.json" in broken
-        assert "nothing to do, 1 of 2 are done, 1 broken\n" in printed
-        failed, last = errors.splitlines()
-        assert failed.startswith("failed: out/fast_dqn_seed0: ") and "evaluation.json" in failed
-        assert last.endswith("error: these runs failed: out/fast_dqn_seed0")
+    broken = next(line for line in printed.splitlines() if line.startswith("2/2"))
+    assert ", broken: expected" in broken and "evaluation.json" in broken
+    assert "nothing to do, 1 of 2 are done, 1 broken\n" in printed
+    failed, last = errors.splitlines()
+    assert failed.startswith("failed: out/fast_dqn_seed0: ") and "evaluation.json" in failed
+    assert last.endswith("error: these runs failed: out/fast_dqn_seed0")
+
+
+@pytest.mark.parametrize("content", ['{"kind": "agent"}', '{"kind": "classifier"}'])
+def test_what_is_no_score_of_the_run_is_taken_again(content, workers, reported, capsys):
+    run_here(*TWO)
+    Path("out/fast_dqn_seed0/evaluation.json").write_text(content)
+    workers.commands.clear()
+    capsys.readouterr()
+    assert run_here(*TWO) == 0
+    assert workers.runs == TWO_RUNS[2:]
+    printed, errors = capsys.readouterr()
+    assert "2/2 out/fast_dqn_seed0: 500,000 agent steps, unfinished, " in printed and errors == ""
+    assert RunDirectory("out/fast_dqn_seed0").evaluation()["finished"] is True
 
 
 # The real thing
@@ -414,11 +423,29 @@ def test_an_agent_and_a_classifier_are_made_and_reported(capsys):
     assert "$ tfselfsup train_classifier --config" in log and "\r" not in log
 
 
-def test_ctrl_c_reaches_the_programs_once_and_ends_with_one_line(tmp_path):
-    # The importing of TensorFlow takes long enough to be interrupted.
-    (tmp_path / "tensorflow.py").write_text(
-        "import time\nopen('importing', 'w').close()\ntime.sleep(60)\n"
-    )
+# Stands for TensorFlow, which a program imports first: notes every Ctrl-C, and waits a while for
+# more of them after the first.
+COUNTING = """
+import signal, time
+from pathlib import Path
+
+def note(number, frame):
+    with open("interrupts", "a") as file:
+        file.write("I")
+
+signal.signal(signal.SIGINT, note)
+Path("importing").touch()
+end = time.monotonic() + 300
+while not Path("interrupts").exists() and time.monotonic() < end:
+    time.sleep(0.05)
+time.sleep(1)
+raise SystemExit(130)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_end_reaches_the_programs_once_as_ctrl_c(number, tmp_path):
+    (tmp_path / "tensorflow.py").write_text(COUNTING)
     script = (
         "from tfselfsup.programs import reproduce, reproduction_estimates as estimates\n"
         "estimates.measured_speeds = lambda planned: {}\n"
@@ -432,15 +459,24 @@ def test_ctrl_c_reaches_the_programs_once_and_ends_with_one_line(tmp_path):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
-    for _ in range(1200):
-        if (tmp_path / "importing").exists():
-            break
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+    try:
+        for _ in range(2400):
+            if (tmp_path / "importing").exists():
+                break
+            time.sleep(0.05)
+        # As a terminal does: all processes of the group get it.
+        os.killpg(process.pid, number)
+        _, errors = process.communicate(timeout=120)
+    finally:
+        process.kill()  # which its program does not outlive
     assert process.returncode == 130
     assert "the same command goes on from there" in errors and errors.count("\n") == 1
+    assert (tmp_path / "interrupts").read_text() == "I"
+    # The next run was not begun.
+    logs = [file.name for file in (tmp_path / "out" / "logs").iterdir()]
+    assert logs == ["fast_random_seed0.log"]
 
 
 @pytest.mark.slow
