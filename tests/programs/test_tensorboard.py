@@ -35,7 +35,8 @@ class Board:
     def __init__(self, folder):
         command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
         command += ["--host", "127.0.0.1", "--port", "0", "--load_fast", "false"]
-        command += ["--reload_interval", "1"]
+        # It answers only when everything is read, and need not be asked again and again.
+        command += ["--reload_task", "blocking", "--reload_interval", "0"]
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         for line in self._process.stderr:
             if found := re.search(r"at (http://\S+?)/? \(", line):
