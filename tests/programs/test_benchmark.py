@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -128,6 +129,99 @@ def test_a_module_that_is_not_there_is_one_line(small_encoders, capsys):
     message = capsys.readouterr().err
     assert ended.value.code == 2 and "no/such/module" in message
     assert message.count("\n") == 1
+
+
+FIRST_CASE, SECOND_CASE = [100.0, 300.0, 200.0], [400.0, 500.0, 900.0]  # agent steps/s
+
+
+def test_more_and_more_games_are_measured_in_turn(monkeypatch, capsys):
+    order, speeds = [], {1: iter(FIRST_CASE), 4: iter(SECOND_CASE)}
+
+    class Here(ThreadPoolExecutor):
+        """Stands for the process of a case, which trains for half a minute first."""
+
+        def __init__(self, workers, mp_context):
+            super().__init__(workers)
+
+        def submit(self, call, *arguments):
+            return super().submit(call, self, *arguments)
+
+        def shutdown(self):
+            super().shutdown()
+            order.append((self.num_envs, "closed"))
+
+    def warm_up(process, settings, runtime):
+        process.num_envs = settings.environment.num_envs
+        assert settings.network.precision == "mixed_bfloat16" and not settings.agent.tasks
+        assert settings.agent.double_q is settings.network.dueling is False
+        assert runtime.intra_op_threads == 2
+
+    def measure(process, agent_steps):
+        order.append((process.num_envs, agent_steps))
+        return Interval(next(speeds[process.num_envs]), {"act": 0.25, "learn": 0.5})
+
+    monkeypatch.setattr(benchmark, "GAMES", (1, 4))
+    monkeypatch.setattr(benchmark_case, "ProcessPoolExecutor", Here)
+    monkeypatch.setattr(benchmark_case, "_warm_up", warm_up)
+    monkeypatch.setattr(benchmark_case, "_measure", measure)
+    monkeypatch.setattr(benchmark_case, "_peak_memory", lambda process: process.num_envs / 4)
+    given = ("--intervals", "3", "--interval_steps", "50", "--runtime.intra_op_threads", "2")
+    benchmark.main(["games", *given])
+    columns = ("games", "agent steps/s", "from, to", "memory, GiB", "act", "learn")
+    assert cells(capsys.readouterr().out.strip()) == [
+        dict(zip(columns, row, strict=True))
+        for row in (
+            ("1", "200", "100, 300", "0.25", "25%", "50%"),
+            ("4", "500", "400, 900", "1.00", "25%", "50%"),
+        )
+    ]
+    assert order == [(1, 50), (4, 50)] * 3 + [(1, "closed"), (4, "closed")]
+
+
+def test_replay_memories_of_all_sizes_are_measured(monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "REPLAY_CAPACITIES", (2000,))
+    monkeypatch.setattr(benchmark, "REPLAY_NUM_ENVS", (1, 8))
+    benchmark.main(["replay"])
+    rows = cells(capsys.readouterr().out.strip())
+    assert list(rows[0]) == [
+        *("transitions", "games", "sampling", "GiB", "append, us a row"),
+        *("sample, ms a minibatch", "priorities, ms a minibatch"),
+    ]
+    assert [(row["transitions"], row["games"], row["sampling"]) for row in rows] == [
+        *(("2,000", "1", "uniform"), ("2,000", "1", "prioritised")),
+        *(("2,000", "8", "uniform"), ("2,000", "8", "prioritised")),
+    ]
+    for row in rows:
+        assert 0.01 < float(row["GiB"]) < 0.1  # 2000 frames of 84x84 are 0.013
+        assert float(row["append, us a row"]) > 0 and float(row["sample, ms a minibatch"]) > 0
+        assert float(row["priorities, ms a minibatch"]) >= 0  # hardly any if all are alike
+
+
+def test_probes_that_fail_are_counted(faces, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "start_tensorflow", lambda runtime: None)
+    trunk = ("--trunk", "two_layer_cnn", "--weights", "random", "--seeds", "2")
+    benchmark.main(["probes", "--data", str(faces), "--cache", str(tmp_path), *trunk])
+    # Before the table it says how long the features took.
+    printed = capsys.readouterr().out
+    rows = cells(printed[printed.index("| ") :].strip())
+    assert list(rows[0]) == [
+        *("probe", "scale", "runs", "diverged", "at_chance", "failed", "mean", "min", "max"),
+    ]
+    assert [(row["scale"], row["probe"]) for row in rows] == [
+        (scale, probe) for scale in ("0.001", "1.0", "1000.0") for probe in ("lbfgs", "adam", "knn")
+    ]
+    for row in rows:
+        diverged, at_chance, failed = (
+            int(row[name]) for name in ("diverged", "at_chance", "failed")
+        )
+        assert row["runs"] == "2"
+        assert max(diverged, at_chance) <= failed <= min(diverged + at_chance, 2)
+        if diverged < 2:
+            assert 0 <= float(row["min"]) <= float(row["mean"]) <= float(row["max"]) <= 1
+    # Those that have no step to be set see the scale by rounding only.
+    for probe in ("lbfgs", "knn"):
+        means = [float(row["mean"]) for row in rows if row["probe"] == probe]
+        assert max(means) - min(means) < 0.05
 
 
 def serving(folder, capsys, *arguments):
