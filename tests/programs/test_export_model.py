@@ -168,6 +168,20 @@ def test_settings_scores_and_labels_travel_along_without_the_images(train, tmp_p
     assert sum(1 for _ in records) == 2
 
 
+def test_a_model_without_a_score_is_warned_of(train, tmp_path, capsys):
+    def warnings_of(version):
+        capsys.readouterr()
+        export(run, tmp_path / "model" / version)
+        errors = capsys.readouterr().err.splitlines()
+        return [line for line in errors if line.startswith("warning: ")]
+
+    run = train()
+    assert warnings_of("1") == [f"warning: {run.path} has no evaluation to go with the model"]
+    assert "Not scored" in (tmp_path / "model" / "1" / "MODEL_CARD.md").read_text()
+    evaluate_classifier.main([str(run.path)])
+    assert warnings_of("2") == []
+
+
 def test_the_checkpoint_can_be_chosen(train, tmp_path):
     run = train(mode="fine_tune", training__epochs=2, training__learning_rate=0.1)
     for version, choice in enumerate(("last", "best"), 1):
