@@ -462,13 +462,13 @@ def test_a_signal_to_end_reaches_the_programs_once_as_ctrl_c(number, tmp_path):
         start_new_session=True,
     )
     try:
-        for _ in range(2400):
+        for _ in range(6000):
             if (tmp_path / "importing").exists():
                 break
             time.sleep(0.05)
         # As a terminal does: all processes of the group get it.
         os.killpg(process.pid, number)
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=300)
     finally:
         process.kill()  # which its program does not outlive
     assert process.returncode == 130
