@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.programs.conftest import refused
 from tfselfsup.datasets import forged_faces, splices
 from tfselfsup.datasets.loading import FaceData
 from tfselfsup.programs import evaluate_classifier
@@ -18,13 +19,6 @@ pytestmark = pytest.mark.usefixtures("one_tensorflow")
 def score(run, *arguments):
     evaluate_classifier.main([str(run.path), *map(str, arguments)])
     return run.evaluation()
-
-
-def refused(call, capsys):
-    with pytest.raises(SystemExit) as ended:
-        call()
-    assert ended.value.code == 2
-    return capsys.readouterr().err.strip().splitlines()[-1]
 
 
 def test_a_report_accepts_what_is_written(train):
