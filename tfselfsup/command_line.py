@@ -24,11 +24,15 @@ set_parsing_settings(
 )
 
 
+def is_clone(package: Path) -> bool:
+    """Tells whether the folder of the package lies in a clone, and not where pip installs it."""
+    return (package.parent / "setup.cfg").exists()
+
+
 def named_configs() -> Path:
     """Returns the folder of the named experiments: the clone's, or the installed package's."""
     package = Path(__file__).parent
-    clone = package.parent / "configs"
-    return clone if (package.parent / "setup.cfg").exists() else package / "configs"
+    return (package.parent if is_clone(package) else package) / "configs"
 
 
 def find_config(name: str) -> str:

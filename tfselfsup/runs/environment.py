@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tfselfsup import plugins
+from tfselfsup import command_line, plugins
 
+PACKAGE = Path(__file__).parents[1]
 PACKAGES = (
     "tensorflow",
     "tf-agents",
@@ -28,8 +29,6 @@ PACKAGES = (
 
 def environment() -> dict[str, Any]:
     """Describes the machine, the versions, the code's revision and the command."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    revision = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     versions = {}
     for package in PACKAGES:
         try:
@@ -42,9 +41,21 @@ def environment() -> dict[str, Any]:
         "versions": versions,
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),  # that the process may use
-        "git_revision": revision or None,
+        "git_revision": _revision(),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
+
+
+def _revision() -> str | None:
+    """Asks git which revision of the clone runs; None if it cannot be told."""
+    if not command_line.is_clone(PACKAGE):
+        return None  # git would tell of whatever repository the virtual environment lies in
+    git = ["git", "-C", str(PACKAGE), "describe", "--always", "--dirty"]
+    try:
+        described = subprocess.run(git, capture_output=True, text=True, check=False).stdout
+    except OSError:  # git is not installed
+        return None
+    return described.strip() or None
 
 
 def _processor() -> str:
