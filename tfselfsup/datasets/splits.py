@@ -3,7 +3,7 @@
 An index of examples is a pandas DataFrame with one row per crop and the columns `COLUMNS`:
 
 - `example_id`: str, unique.
-- `label`: `records.REAL` or `records.FAKE`.
+- `label`: the class, int; to balance, `records.REAL` or `records.FAKE`.
 - `data_set`, `video_id`, `source_id`: str, as in `records.Video`. Ids are unique in a data set
   only, so that an id is always read together with its data set.
 - `actor`: str, empty where unknown.
@@ -55,7 +55,7 @@ def assign(
         fractions: Shares of the examples that train, validate and test; they sum to 1.
             Validation may be 0.
         seed: Seeds the shuffling, and what balancing leaves out; at least 0.
-        balance: Leave out examples of the larger class, until each part has as many real
+        balance: Leave out examples of the larger of two classes, until each part has as many real
             examples as fakes. Sources lose theirs evenly, and so do the videos of a source.
 
     Returns:
@@ -63,8 +63,11 @@ def assign(
 
     Raises:
         ValueError: If the index or an argument is none of the above, if no actor is known in a
-            split by actor, if a part would be empty, or if a part to balance has one class only.
+            split by actor, if a part would be empty, or if a part to balance has other than two
+            classes.
     """
+    if seed < 0:
+        raise ValueError(f"expected a seed of at least 0, got {seed}; change it")
     targets = checked_fractions(fractions) * len(index)
     group_of_row = groups(index, split)
     random = np.random.default_rng(seed)
@@ -150,6 +153,12 @@ def _spread(sizes, targets, random):
 def _surplus(index, rows, part, random):
     """Chooses the rows of a part that balancing leaves out."""
     labels = index["label"].to_numpy(int)[rows]
+    others = labels[~np.isin(labels, (records.REAL, records.FAKE))]
+    if len(others):
+        raise ValueError(
+            f"expected labels {records.REAL} (real) and {records.FAKE} (fake) to balance in the "
+            f"{part} part, got {others[0]}; do not balance"
+        )
     counts = np.bincount(labels, minlength=2)
     if not counts.all():
         raise ValueError(
@@ -206,10 +215,4 @@ def _check(index):
     if len(repeated):
         raise ValueError(
             f"expected unique values of example_id, got {repeated.iloc[0]!r} twice; rename one"
-        )
-    wrong = index["label"][~index["label"].isin([records.REAL, records.FAKE])]
-    if len(wrong):
-        raise ValueError(
-            f"expected labels {records.REAL} (real) or {records.FAKE} (fake), got "
-            f"{wrong.iloc[0]!r}; correct it"
         )

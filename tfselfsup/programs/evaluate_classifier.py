@@ -164,8 +164,7 @@ def _is_learnt(learnt: pd.DataFrame, other: LabelledImages) -> np.ndarray:
 
     # A group is what the hard split would keep on one side: sources, donors and identical images.
     both = [splits.with_donors(learnt), splits.with_donors(other.index)]
-    # Whatever the labels are, they do not matter here.
-    together = pd.concat(both, ignore_index=True).assign(label=0)
+    together = pd.concat(both, ignore_index=True)
     together["example_id"] = together.index.astype(str)
     group = splits.groups(together, "hard")
     known = set(other.index["source_id"]) & set(learnt["source_id"])
