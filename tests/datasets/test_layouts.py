@@ -291,8 +291,12 @@ def test_a_sample_is_its_seeds_and_never_what_is_missing(tmp_path):
     videos = many(tmp_path)
     draws = {tuple(layouts.sample(videos, 3, 3, seed)) for seed in range(20)}
     assert len(draws) > 15
-    assert layouts.sample(videos, 3, 3, 7) == layouts.sample(videos[::1], 3, 3, 7)
-    assert layouts.sample(videos, 10, 10, 0) == videos[:20]
+    drawn = [video.video_id for video in layouts.sample(videos, 3, 3, 7)]
+    assert drawn == ["01.mp4", "08.mp4", "12.mp4", "15.mp4", "16.mp4", "19.mp4"]
+    # Those of one label are drawn whatever is asked of the other.
+    fakes = [video for video in layouts.sample(videos, 3, 3, 7) if video.label == FAKE]
+    assert layouts.sample(videos, 0, 3, 7) == fakes
+    assert layouts.sample(videos, 10, 10, 0) == layouts.sample(videos, None, None, 1) == videos[:20]
 
 
 @pytest.mark.parametrize("real, fake", [(11, 0), (0, 11), (-1, 0)])
