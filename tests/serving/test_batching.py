@@ -1,8 +1,10 @@
 import asyncio
 import threading
+import types
 
 import pytest
 
+from tfselfsup.serving import batching
 from tfselfsup.serving.batching import Batcher
 
 
@@ -82,14 +84,28 @@ def test_a_client_that_has_gone_disturbs_nobody():
     assert asyncio.run(ask()) == (4, 9)
 
 
-def test_it_waits_for_others_before_a_first_call():
-    calls = []
+def test_it_waits_for_others_before_a_first_call(monkeypatch):
+    calls, waited = [], []
 
     async def ask():
+        over = asyncio.Event()
+
+        async def wait(seconds):
+            waited.append(seconds)
+            await over.wait()
+
+        waiting = types.SimpleNamespace(**vars(asyncio) | {"sleep": wait})
+        monkeypatch.setattr(batching, "asyncio", waiting)
         batcher = Batcher(squares(calls), most=4, wait=0.2)
         first = asyncio.create_task(batcher(1))
-        await asyncio.sleep(0.01)
-        return await asyncio.gather(first, batcher(2))
+        while not waited:
+            await asyncio.sleep(0)
+        second = asyncio.create_task(batcher(2))
+        await asyncio.sleep(0)
+        assert calls == []
+        over.set()
+        return await asyncio.gather(first, second)
 
     assert asyncio.run(ask()) == [1, 4]
+    assert waited == [0.2]
     assert calls == [[1, 2]]
