@@ -11,18 +11,18 @@ _LEAST_SIDE = 224  # of a drawn picture, in pixels; smaller ones are enlarged by
 _GAP = 4
 
 
-def scale_of(maps: np.ndarray, percentile: float = 99.0) -> float:
-    """Returns the value that is drawn as the largest.
+def scale_of(maps: np.ndarray) -> float:
+    """Returns the value that is drawn as the largest, their 99th percentile.
+
+    Those above it are all drawn alike: a single pixel is not to darken the rest.
 
     Args:
         maps: Of any shape, at least 0.
-        percentile: Values above this one are all drawn alike: a single pixel is not to darken the
-            rest.
 
     Returns:
         Above 0: 1 where the maps are 0 nearly everywhere.
     """
-    return float(np.percentile(maps, percentile)) or float(maps.max()) or 1.0
+    return float(np.percentile(maps, 99)) or float(maps.max()) or 1.0
 
 
 def coloured(map_: np.ndarray, largest: float) -> np.ndarray:
