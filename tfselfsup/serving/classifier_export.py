@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from tfselfsup.datasets.labelled_images import scaled
+from tfselfsup.datasets.labelled_images import decoded, scaled
 from tfselfsup.serving.layout import BYTES, DEFAULT, IMAGES
 from tfselfsup.serving.warm_up import Request
 
@@ -58,17 +58,18 @@ def signatures(
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, BYTES)], autograph=False)
     def of_files(image_bytes):
         square = tf.TensorSpec((side, side, channels), tf.uint8)
-        return answer(tf.map_fn(decoded, image_bytes, fn_output_signature=square))
+        images = tf.map_fn(
+            lambda content: decoded(content, side, channels),
+            image_bytes,
+            fn_output_signature=square,
+        )
+        return answer(images)
 
     anything = tf.TensorSpec([None, None, None, channels], tf.uint8, IMAGES)
 
     @tf.function(input_signature=[anything], autograph=False)
     def of_images(images):
         return answer(scaled(images, side))
-
-    def decoded(content: tf.Tensor) -> tf.Tensor:
-        image = tf.io.decode_image(content, channels, expand_animations=False)
-        return scaled(image, side)
 
     def answer(images: tf.Tensor) -> Mapping[str, tf.Tensor]:
         outputs = model(images[:, tf.newaxis], training=False)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfselfsup.datasets.labelled_images import scaled
+from tfselfsup.datasets.labelled_images import decoded
 from tfselfsup.serving.layout import BYTES, FRAMES
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
@@ -95,10 +95,9 @@ def decoded_image(content: bytes, side: int, channels: int) -> np.ndarray:
             raise Refused(
                 413, f"expected an image of at most {MOST_PIXELS} pixels, got {width}x{height}"
             )
-        image = tf.io.decode_image(content, channels, expand_animations=False)
+        return decoded(content, side, channels).numpy()
     except (tf.errors.InvalidArgumentError, struct.error) as error:
         raise Refused(400, "the image is damaged and cannot be decoded") from error
-    return scaled(image, side).numpy()
 
 
 def _size(content: bytes) -> tuple[int, int]:
