@@ -6,16 +6,21 @@ from tfselfsup.rl.environments import AtariEnvironment
 
 def play(steps=20, limit=40, epsilon=0.0, num_envs=1):
     environment = AtariEnvironment("pong", num_envs, seed=3, max_episode_steps=limit)
-    seen = []
+    seen, actions = [], []
+    step = environment.step
+
+    def watched(chosen):
+        actions.append(chosen[0])
+        return step(chosen)
+
+    environment.step = watched
 
     def policy(observations):
         seen.append(observations[0].copy())
         return observations.sum(axis=(1, 2, 3, 4), dtype=np.int64) % 6
 
     generator = np.random.default_rng(5)
-    frames, actions = observed(
-        environment, policy, steps=steps, epsilon=epsilon, generator=generator
-    )
+    frames = observed(environment, policy, steps=steps, epsilon=epsilon, generator=generator)
     return frames, actions, seen
 
 

@@ -16,7 +16,7 @@ def observed(
     steps: int,
     epsilon: float,
     generator: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> np.ndarray:
     """Plays a game in the environment's first slot.
 
     Args:
@@ -27,15 +27,14 @@ def observed(
         generator: Draws the random actions.
 
     Returns:
-        The observations, uint8 [N, T, H, W, C], and the actions taken on them, int64 [N].
+        The observations that were acted on, uint8 [N, T, H, W, C].
     """
-    frames, actions = [], []
+    frames = []
     time_step = environment.reset()
     while len(frames) < steps and not time_step.is_last()[0]:
         frames.append(time_step.observation[0])
         chosen = choose_actions(
             environment, policy, np.array([0]), epsilon=epsilon, generator=generator
         )
-        actions.append(chosen[0])
         time_step = environment.step(chosen)
-    return np.stack(frames), np.array(actions, np.int64)
+    return np.stack(frames)

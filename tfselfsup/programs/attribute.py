@@ -241,7 +241,7 @@ def _agent(experiment: AgentExperiment, run: RunDirectory, parsed: Any) -> Subje
         experiment.environment, seed, 1, settings.repeat_action_probability
     )
     agent, _ = parts.trained_agent(experiment, run, environment)
-    frames, _ = played_games.observed(
+    frames = played_games.observed(
         environment,
         greedy_policy(agent.model),
         steps=parsed.steps or 200,
