@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
-from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
@@ -52,10 +51,6 @@ class LinearProbe:
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Returns float64 [N, K] for features [N, d]."""
         return _logits(features, self.kernel, self.bias)
-
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """Returns probabilities, float64 [N, K], for features [N, d]."""
-        return softmax(self.logits(features), axis=1)
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,6 @@ class FittedProbe(Protocol):
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Returns float64 [N, K], to which a temperature can be fitted, for features [N, d]."""
 
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """Returns probabilities, float64 [N, K], for features [N, d]."""
-
 
 class Probe(Protocol):
     """A way to fit a classifier to features."""
