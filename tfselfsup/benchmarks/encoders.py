@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tfselfsup.vision.compiled_outputs import compiled_output
 from tfselfsup.vision.features import FeatureCache, FeatureKey
 
 BATCH_SIZE = 32
@@ -35,12 +36,9 @@ class EncoderCase:
         self.images_per_second: list[float] = []
         # Made-up images: how long a network takes does not depend on what they show.
         generator = np.random.default_rng(0)
-        shape = (BATCH_SIZE, 1, self.side, self.side, 3)
+        shape = (BATCH_SIZE, self.side, self.side, 3)
         self._images = tf.constant(generator.integers(0, 256, shape, np.uint8))
-        self._encode = tf.function(
-            lambda images: tf.cast(model(images, training=False)["pooled"], tf.float32),
-            autograph=False,
-        )
+        self._encode = compiled_output(model, "pooled")  # what computes features for the cache
         self.width = int(self._encode(self._images).shape[1])
 
     def run(self, batches: int) -> None:
