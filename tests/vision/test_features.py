@@ -1,17 +1,22 @@
 import dataclasses
 import hashlib
 import io
+import os
 import pickle
+import subprocess
+import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfselfsup.vision import features
-from tfselfsup.vision.features import FeatureCache, FeatureKey, extract, features_of
+from tfselfsup.vision.features import FeatureCache, FeatureKey, architecture, extract, features_of
 
+ROOT = Path(__file__).resolve().parents[2]
 SIDE = 4
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, SIDE, SIDE, 3), np.uint8)
 # What the encoder below makes of them.
@@ -109,6 +114,41 @@ def test_no_image_at_all():
     nothing = batches(IMAGES, np.arange(7)).take(0)
     with pytest.raises(ValueError, match="expected 7 images with ascending rows, got 0"):
         extract(encoder(), "pooled", nothing, 7)
+
+
+def convolution(stride=1, scale=1 / 255, name="net"):
+    """Makes a convolution with its preprocessing."""
+    frames = tf.keras.Input((1, SIDE, SIDE, 3), dtype=tf.uint8, name=f"{name}_frames")
+    pixels = tf.keras.layers.Rescaling(scale, name=f"{name}_scale")(frames[:, 0])
+    conv = tf.keras.layers.Conv2D(2, 3, stride, name=f"{name}_conv")(pixels)
+    pooled = tf.keras.layers.GlobalAveragePooling2D(name=f"{name}_pool")(conv)
+    return tf.keras.Model(frames, {"pooled": pooled}, name=name)
+
+
+def test_an_architecture_is_its_layers_and_settings_and_not_their_names_or_weights():
+    one = architecture(convolution())
+    assert one == architecture(convolution(name="other"))  # whose weights are others, too
+    others = {architecture(convolution(stride=2)), architecture(convolution(scale=1 / 127.5))}
+    assert len({one, *others}) == 3
+
+
+def test_two_processes_name_an_architecture_alike():
+    code = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from tests.vision.test_features import convolution
+from tfselfsup.vision.features import architecture
+print(architecture(convolution()))
+"""
+    # Python orders the members of sets anew in every process, unless it is told how.
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split()[-1] == architecture(convolution())
 
 
 def test_a_second_time_the_images_are_not_read(tmp_path):
