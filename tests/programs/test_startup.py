@@ -8,6 +8,7 @@ import types
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from tfselfsup.programs import startup
 
@@ -172,6 +173,19 @@ def test_a_users_mistake_is_one_line_with_status_2(monkeypatch, capsys, error, m
         raise error
     assert ended.value.code == 2
     assert capsys.readouterr() == ("", f"train_agent: error: {message}\n")
+
+
+@pytest.mark.parametrize("name", ["DataLossError", "InvalidArgumentError", "NotFoundError"])
+def test_a_damaged_file_that_tensorflow_reads_is_one_line_with_status_2(name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["evaluate_classifier"])
+    with pytest.raises(SystemExit) as ended, startup.user_mistakes():
+        raise getattr(tf.errors, name)(None, None, "corrupted record at 12\n\t [[{{node x}}]]")
+    assert ended.value.code == 2
+    assert capsys.readouterr() == (
+        "",
+        "evaluate_classifier: error: expected files that can be read, got: corrupted record at 12; "
+        "prepare them again\n",
+    )
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), RuntimeError("x"), KeyboardInterrupt()])
