@@ -1,8 +1,18 @@
+import base64
 import importlib.util
+import json
+import signal
 import socket
+import subprocess
+import sys
+from pathlib import Path
+from urllib.request import Request, urlopen
 
+import cv2
+import numpy as np
 import pytest
 
+from tests.serving import exported
 from tfselfsup.programs import serve
 
 
@@ -54,3 +64,37 @@ def test_a_missing_extra_is_one_line(model, monkeypatch, capsys):
 @pytest.mark.parametrize("option", ["port", "batch_size", "replicas", "request_bytes", "instances"])
 def test_a_number_out_of_range_is_one_line(model, option, capsys):
     assert option in refused([model, f"--{option}", 0], capsys)
+
+
+@pytest.mark.slow
+def test_it_serves_until_it_is_ended_and_leaves_the_port_free(tmp_path):
+    pytest.importorskip("ray.serve", reason="needs the extra 'serving'")
+    exported.colours(tmp_path / "colours" / "1")
+    port = serve.free_port("127.0.0.1")
+    program = Path(__file__).resolve().parents[2] / "bin" / "serve"
+    red = np.full((12, 12, 3), (0, 0, 255), np.uint8)  # as OpenCV orders colours
+    content = base64.b64encode(cv2.imencode(".png", red)[1].tobytes()).decode()
+    body = json.dumps({"instances": [{"b64": content}]}).encode()
+    with subprocess.Popen(
+        [sys.executable, program, tmp_path, "--port", str(port), "--replicas", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as serving:
+        try:
+            url = serving.stdout.readline().strip()
+            assert url == f"http://127.0.0.1:{port}/v1/models/colours:predict"
+            request = Request(url, body, {"Content-Type": "application/json"})
+            with urlopen(request, timeout=60) as response:
+                (answer,) = json.load(response)["predictions"]
+            # Of red 1 and green 0 the first class has the odds e.
+            assert answer["probability"] == pytest.approx(1 / (1 + np.e), abs=1e-4)
+            serving.send_signal(signal.SIGTERM)
+            _, errors = serving.communicate(timeout=60)
+        finally:
+            serving.terminate()
+    # As after Ctrl-C.
+    assert serving.returncode == 130
+    assert "stopping" in errors.splitlines()
+    with socket.create_server(("127.0.0.1", port)):
+        pass
