@@ -355,13 +355,6 @@ def test_saved_files_are_plain(tmp_path):
         assert np.load(path, allow_pickle=False).dtype != object
 
 
-@pytest.mark.parametrize("sampler", [UniformSampler, PrioritisedSampler])
-@pytest.mark.parametrize("capacity, gibibytes", [(100_000, 0.75), (1_000_000, 7.5)])
-def test_memory(sampler, capacity, gibibytes):
-    replay = Replay(capacity=capacity, num_envs=8, sampler=sampler(), seed=0)
-    assert capacity * 84 * 84 < replay.nbytes <= gibibytes * 2**30
-
-
 def test_bad_input():
     for settings, message in [
         ({"length": 6}, r"at least num_envs \* \(stack \+ n_step\) = 21, got 18"),

@@ -105,12 +105,6 @@ class Replay:
         """Number of transitions that can be sampled."""
         return int(np.count_nonzero(self._startable))
 
-    @property
-    def nbytes(self) -> int:
-        """Memory in bytes once the ring is full."""
-        rows = sum(array.nbytes for array in self._ring.rows)
-        return rows + self._startable.nbytes + self._sampler.nbytes
-
     def append(
         self,
         frames: np.ndarray,

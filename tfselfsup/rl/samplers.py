@@ -12,8 +12,6 @@ class Sampler:
     transition that can be sampled starts at the row. Rows are int64 [N] throughout.
     """
 
-    nbytes = 0  # Memory of the sampler in bytes.
-
     def allocate(self, num_rows: int) -> None:
         """Prepares for a replay of `num_rows` rows, none of them startable."""
 
@@ -107,11 +105,6 @@ class PrioritisedSampler(Sampler):
         self._beta_initial = beta_initial
         self._beta_final = beta_final
         self._epsilon = epsilon
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of the sampler in bytes."""
-        return self._tree.nbytes
 
     def allocate(self, num_rows):
         """See `Sampler.allocate`."""

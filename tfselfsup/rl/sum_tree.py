@@ -52,11 +52,6 @@ class SumTree:
         """The sum of all leaves."""
         return float(self._levels[-1].sum())
 
-    @property
-    def nbytes(self) -> int:
-        """Memory of the tree in bytes."""
-        return sum(level.nbytes for level in self._levels)
-
     def set(self, indices: np.ndarray, values: np.ndarray) -> None:
         """Gives leaves new values.
 
