@@ -34,6 +34,7 @@ CODE = ("python", "yaml", "toml", "json")
 
 # What makes a command one of seconds; an option that comes later wins.
 SMALL = {
+    "prepare_faces": "--splices 160 --splice_side 32",
     "train_agent": "--total_steps 200 --environment.num_envs 4 --environment.max_episode_steps 30 "
     "--network.hidden_units 16 --network.precision float32 --agent.learning_starts 100 "
     "--agent.batch_size 8 --replay.capacity 500 --evaluation.episodes 4 "
@@ -150,7 +151,7 @@ def workshop(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder / "site")
         patch.chdir(folder)
-        for name in (*SMALL, "evaluate_classifier"):
+        for name in ("train_agent", "evaluate_agent", "train_classifier", "evaluate_classifier"):
             # The threads of a process can be set once only, and are already in use in this one.
             program = importlib.import_module(f"tfselfsup.programs.{name}")
             patch.setattr(program, "start_tensorflow", lambda runtime: None)

@@ -139,13 +139,16 @@ def test_the_fingerprint_depends_on_contents_and_not_on_the_place(tmp_path, data
     moved = FaceData(tmp_path)
     assert moved.fingerprint() == data.fingerprint() and len(data.fingerprint()) == 64
     found = {data.fingerprint()}
-    for column in ("example_id", "label", "sha256", "video_id", "source_id"):
+    for column in ("example_id", "label", "sha256", "video_id", "source_id", "actor", "donor"):
         original = moved.index[column].copy()
         # Two examples exchange what they have there.
         first, second = 0, (original != original[0]).argmax()
         moved.index.loc[[first, second], column] = original[[second, first]].to_numpy()
         found.add(moved.fingerprint())
         moved.index[column] = original
-    moved.index = moved.index.iloc[::-1]
+    original = moved.index
+    moved.index = original.assign(data_set="another")
     found.add(moved.fingerprint())
-    assert len(found) == 7
+    moved.index = original.iloc[::-1]
+    found.add(moved.fingerprint())
+    assert len(found) == 10

@@ -169,7 +169,8 @@ def elsewhere(tmp_path):
     path = made_classifier(tmp_path / "both", "resnet50", 0.5)
     other = made_classifier(
         *(tmp_path / "other", "resnet50", 0.25),
-        **{"data_set": "ff/c40", "part": "all", "trained_on": "dfdc"},
+        **{"data_set": "ff/c40", "data_hash": "2", "part": "all"},
+        **{"trained_on": "dfdc", "trained_on_hash": "1"},
     )
     (other / "evaluation.json").rename(path / "evaluation_on_ff_c40.json")
     header = "data_set,part,checkpoint,corruption,strength,accuracy,auc\n"

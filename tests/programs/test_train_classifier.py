@@ -9,6 +9,7 @@ from tests.programs.conftest import refused
 from tfselfsup import command_line
 from tfselfsup.config import ClassifierExperiment, ImageDataConfig
 from tfselfsup.datasets import forged_faces, splices
+from tfselfsup.datasets.loading import FaceData
 from tfselfsup.datasets.splits import PARTS
 from tfselfsup.models import trunks, weights
 from tfselfsup.programs import classifier_parts as parts
@@ -179,17 +180,30 @@ def test_a_part_of_one_class_is_an_error(train, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_part_of_one_class_is_an_error_before_anything_is_trained(train, faces, tmp_path, capsys):
-    # Two photographs: one of them cannot give a validation part of both classes by source.
-    message = refused(
-        lambda: train(
-            mode="fine_tune", data__balance="false", data__fractions="[0.98, 0.001, 0.019]",
-            data__split="random", **_double(ENDED),
-        ),
-        capsys,
-    )  # fmt: skip
+def test_a_part_of_one_class_is_an_error_before_anything_is_trained(
+    train, tmp_path, capsys, monkeypatch
+):
+    # A source has one class only, and the validation part has one source.
+    read = FaceData.__init__
+
+    def of_one_class_a_source(self, path):
+        read(self, path)
+        sources = sorted(self.index["source_id"].unique())
+        by_source = {source: number % 2 for number, source in enumerate(sources)}
+        self.index = self.index.assign(label=self.index["source_id"].map(by_source))
+
+    monkeypatch.setattr(FaceData, "__init__", of_one_class_a_source)
+    settings = {"mode": "fine_tune", "data__balance": "false", **_double(ENDED)}
+    message = refused(lambda: train(**settings), capsys)
     assert "expected two classes or more in the validation part, got " in message
     assert not (tmp_path / "run").exists()
+
+
+def test_a_label_without_a_name_is_an_error_before_anything_is_trained(train, capsys, monkeypatch):
+    monkeypatch.setattr(FaceData, "label_names", ("fake",))
+    settings = {"mode": "fine_tune", "data__balance": "false", **_double(ENDED)}
+    message = refused(lambda: train(**settings), capsys)
+    assert "expected labels from 0 to 0 (fake), got 1; correct the data set" in message
 
 
 def test_tasks_beside_a_probe_are_refused(train, capsys):

@@ -105,7 +105,10 @@ def test_the_second_of_two_equal_classifiers_is_left_out(tmp_path):
     }
 
 
-ON_OTHER = CLASSIFIER | {"data_set": "ff", "part": "all", "trained_on": "dfdc"}
+ON_OTHER = CLASSIFIER | {
+    **{"data_set": "ff", "data_hash": "23456789", "part": "all"},
+    **{"trained_on": "dfdc", "trained_on_hash": "12345678"},
+}
 ROBUSTNESS = "data_set,part,checkpoint,corruption,strength,accuracy,auc\n"
 
 
@@ -131,9 +134,13 @@ def test_two_data_sets_of_one_name_are_no_seeds_of_one_another(tmp_path):
     runs, left_out = aggregate.read_runs([path])
     assert left_out == []
     assert [run.evaluation["data_set"] for run in runs] == [
-        *("dfdc (12345678)", "dfdc (abcdefab)", "dfdc (cdefabcd)")
+        *(
+            "dfdc (fingerprint 12345678)",
+            "dfdc (fingerprint abcdefab)",
+            "dfdc (fingerprint cdefabcd)",
+        )
     ]
-    assert {run.trained_on for run in runs} == {"dfdc (12345678)"}
+    assert {run.trained_on for run in runs} == {"dfdc (fingerprint 12345678)"}
     assert [run.robustness["accuracy"].tolist() for run in runs[1:]] == [[0.05], [0.15]]
 
 
@@ -152,7 +159,7 @@ def test_a_classifier_that_was_scored_on_other_data_only_is_read(tmp_path):
         (
             "evaluation_on_ff.json",
             json.dumps(CLASSIFIER | {"part": "all"}),
-            "evaluation_on_ff.json has no valid trained_on",
+            "evaluation_on_ff.json has no valid data_hash, trained_on_hash, trained_on",
         ),
         ("evaluation_on_ff.json", json.dumps(EVALUATION), "expected the evaluation of a"),
         ("robustness.csv", "corruption\n", "robustness.csv is broken: "),

@@ -18,7 +18,7 @@ def without(*names) -> dict:
         EVALUATION | {"task": "rotation", "part": "validation", "accuracy": 1},
         without("task", "protocol"),
         without("auc", "auc_low", "auc_high") | {"classes": {"0": 0.5, "1": 1.0}},
-        EVALUATION | {"part": "all", "trained_on": "faceforensics"},
+        EVALUATION | {"part": "all", "trained_on": "ff", "trained_on_hash": "1", "data_hash": "2"},
         EVALUATION | {"log_loss": 1.5, "log_loss_uncalibrated": 2, "eer": None},
         EVALUATION | {"videos": {"examples": 3, "accuracy": 0.5}},
     ],
@@ -49,7 +49,7 @@ def test_a_whole_evaluation_is_valid(evaluation):
         (EVALUATION | {"classes": {"0": 1.5}}, ["classes"]),
         (EVALUATION | {"classes": [0.5]}, ["classes"]),
         (EVALUATION | {"protocol": "probe"}, ["protocol"]),
-        (EVALUATION | {"part": "all"}, ["trained_on"]),
+        (EVALUATION | {"part": "all"}, ["data_hash", "trained_on_hash", "trained_on"]),
         (EVALUATION | {"eer": 1.5}, ["eer"]),
         (EVALUATION | {"log_loss": math.nan}, ["log_loss"]),
         (EVALUATION | {"log_loss_high": math.inf}, ["log_loss_high"]),
@@ -148,9 +148,9 @@ def test_data_sets_of_one_name_are_told_apart_by_their_hashes():
     assert shared == {"dfdc"}
     told = [run.told_apart(shared) for run in runs]
     assert [run.evaluation["data_set"] for run in told] == [
-        *("dfdc (12345678)", "dfdc (abcdefab)", "dfdc", "ff")
+        *("dfdc (fingerprint 12345678)", "dfdc (fingerprint abcdefab)", "dfdc", "ff")
     ]
-    assert told[1].trained_on == told[3].trained_on == "dfdc (abcdefab)"
+    assert told[1].trained_on == told[3].trained_on == "dfdc (fingerprint abcdefab)"
     assert len(classifiers.group_splits_and_seeds(told)) == 4
     assert told[1].classifier() == told[3].classifier() != told[0].classifier()
 

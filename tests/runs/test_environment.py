@@ -18,7 +18,7 @@ def package(tmp_path, monkeypatch):
         subprocess.run(("git", *command), cwd=tmp_path, check=True)
     package = tmp_path / "tfselfsup"
     package.mkdir()
-    monkeypatch.setattr(module, "PACKAGE", package)
+    monkeypatch.setattr(module, "PACKAGE_FOLDER", package)
     return package
 
 
@@ -47,6 +47,6 @@ def test_without_git_a_run_has_no_revision(tmp_path, monkeypatch):
     package = tmp_path / "tfselfsup"
     package.mkdir()
     (tmp_path / "setup.cfg").touch()
-    monkeypatch.setattr(module, "PACKAGE", package)
+    monkeypatch.setattr(module, "PACKAGE_FOLDER", package)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert environment()["git_revision"] is None

@@ -56,8 +56,8 @@ def make_parts(experiment: ClassifierExperiment, data: LabelledImages) -> np.nda
     temperature and the best epoch are chosen on shares no source with what is learnt from.
 
     Raises:
-        ValueError: If there is no validation part, if a part has one class only, or as the split
-            says.
+        ValueError: If there is no validation part, if a label has no name, if a part has one class
+            only, or as the split says.
     """
     settings = experiment.data
     if not settings.fractions[1] > 0:
@@ -69,6 +69,11 @@ def make_parts(experiment: ClassifierExperiment, data: LabelledImages) -> np.nda
     if settings.split in ("random", "video"):
         _divide_by_source(experiment, data, part)
     labels = data.index["label"].to_numpy(int)
+    if (unnamed := labels[(labels < 0) | (labels >= len(data.label_names))]).size:
+        raise ValueError(
+            f"expected labels from 0 to {len(data.label_names) - 1} "
+            f"({', '.join(data.label_names)}), got {unnamed[0]}; correct the data set"
+        )
     for name in splits.PARTS:
         if len(np.unique(labels[part == name])) < 2:
             raise ValueError(

@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--robustness",
         action="store_true",
         help="also measure on images that are compressed, rescaled, blurred or noisy; writes "
-        "robustness.csv",
+        "robustness.csv, named as the evaluation",
     )
     parsed = parser.parse_args(arguments)
     with user_mistakes():

@@ -17,9 +17,9 @@ from tfselfsup.config import Experiment
 
 MODEL = ("model", "task", "weights", "stand_in")
 PRETRAINED = "pretrained_on_other_data"
-HASH_DIGITS = 8  # of a data set's fingerprint, as many as tell a few of them apart
-# The data sets that an evaluation names, and which of that name each was.
-DATA_SETS = {"data_set": "data_hash", "trained_on": "trained_on_hash"}
+HASH_DIGITS = 8  # of a data set's fingerprint: enough to tell a few of them apart
+# The fields of an evaluation that name a data set, each with the field that has its fingerprint.
+FINGERPRINT_OF = {"data_set": "data_hash", "trained_on": "trained_on_hash"}
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,14 @@ class ClassifierRun:
         return self.evaluation.get("protocol") or {}
 
     def told_apart(self, names: Collection[str]) -> ClassifierRun:
-        """Adds to names that several data sets share the first digits of their hashes.
+        """Adds to names that several data sets share the first digits of their fingerprints.
 
         Args:
             names: Such names, see `shared_names`.
         """
         new = {
-            field: f"{name} ({digest[:HASH_DIGITS]})"
-            for field, name, digest in _data_sets(self.evaluation)
+            key: f"{name} (fingerprint {fingerprint[:HASH_DIGITS]})"
+            for key, name, fingerprint in _data_sets(self.evaluation)
             if name in names
         }
         return dataclasses.replace(self, evaluation=self.evaluation | new) if new else self
@@ -90,11 +90,11 @@ class ClassifierRun:
 
 
 def _data_sets(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Lists field, name and hash of the data sets whose hash is known, which older files lack."""
+    """Lists key, name and fingerprint of data sets with one, which older files do not have."""
     return [
-        (field, evaluation[field], evaluation[digest])
-        for field, digest in DATA_SETS.items()
-        if evaluation.get(field) and evaluation.get(digest)
+        (key, evaluation[key], evaluation[hash_key])
+        for key, hash_key in FINGERPRINT_OF.items()
+        if evaluation.get(key) and evaluation.get(hash_key)
     ]
 
 
@@ -104,11 +104,11 @@ def shared_names(runs: Iterable[ClassifierRun]) -> set[str]:
     Args:
         runs: Scored classifiers; those of older versions do not say which data set they mean.
     """
-    digests: dict[str, set[str]] = defaultdict(set)
+    fingerprints: dict[str, set[str]] = defaultdict(set)
     for run in runs:
-        for _, name, digest in _data_sets(run.evaluation):
-            digests[name].add(digest)
-    return {name for name, found in digests.items() if len(found) > 1}
+        for _, name, fingerprint in _data_sets(run.evaluation):
+            fingerprints[name].add(fingerprint)
+    return {name for name, found in fingerprints.items() if len(found) > 1}
 
 
 def identity(run: ClassifierRun) -> str:
@@ -246,7 +246,7 @@ OF_MORE_CLASSES = {
         isinstance(value, dict) and value and all(map(_is_share, value.values()))
     )
 }
-ON_OTHER_DATA = {"trained_on": _is_name}
+ON_OTHER_DATA = {"trained_on": _is_name, "data_hash": _is_name, "trained_on_hash": _is_name}
 
 
 def invalid_fields(evaluation: dict[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tfselfsup import command_line, plugins
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE_FOLDER = Path(__file__).parents[1]
 PACKAGES = (
     "tensorflow",
     "tf-agents",
@@ -48,9 +48,9 @@ def environment() -> dict[str, Any]:
 
 def _revision() -> str | None:
     """Asks git which revision of the clone runs; None if it cannot be told."""
-    if not command_line.is_clone(PACKAGE):
+    if not command_line.is_clone(PACKAGE_FOLDER):
         return None  # git would tell of whatever repository the virtual environment lies in
-    git = ["git", "-C", str(PACKAGE), "describe", "--always", "--dirty"]
+    git = ["git", "-C", str(PACKAGE_FOLDER), "describe", "--always", "--dirty"]
     try:
         described = subprocess.run(git, capture_output=True, text=True, check=False).stdout
     except OSError:  # git is not installed
