@@ -45,7 +45,8 @@ def main(arguments: list[str] | None = None) -> None:
         _check_free(parsed.host, parsed.port)
         require_extra()
     import_quietly("tensorflow")  # sets what Ray's processes inherit, too
-    with running(Path(parsed.directory), limits, parsed.replicas, parsed.host, parsed.port) as url:
+    port = int(parsed.port)  # Ray's processes do not know the type of the option
+    with running(Path(parsed.directory), limits, parsed.replicas, parsed.host, port) as url:
         # What runs services ends them so; as with Ctrl-C, and set after Ray has set its own.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         for name in found:
