@@ -85,12 +85,12 @@ def test_it_serves_until_it_is_ended_and_leaves_the_port_free(tmp_path):
             url = next((line.strip() for line in serving.stdout if line.startswith("http")), None)
             assert url == f"http://127.0.0.1:{port}/v1/models/colours:predict"
             request = Request(url, body, {"Content-Type": "application/json"})
-            with urlopen(request, timeout=60) as response:
+            with urlopen(request, timeout=300) as response:
                 (answer,) = json.load(response)["predictions"]
             # Of red 1 and green 0 the first class has the odds e.
             assert answer["probability"] == pytest.approx(1 / (1 + np.e), abs=1e-4)
             serving.send_signal(signal.SIGTERM)
-            _, errors = serving.communicate(timeout=60)
+            _, errors = serving.communicate(timeout=300)
         finally:
             serving.terminate()
     # As after Ctrl-C.
