@@ -49,12 +49,18 @@ def test_of_the_data_that_was_learnt_from_only_the_test_part_is_scored(train, fa
         assert other[name] == own[name]
 
 
-def test_a_classifier_is_scored_on_data_it_has_never_seen(train, tmp_path, capsys):
+def other_data(tmp_path):
+    """Makes splices that are called by another name."""
     folder = tmp_path / "other"
     splices.write(folder, count=40, side=32, seed=5)
     for path in (folder / "manifests").iterdir():
         path.write_text(path.read_text().replace('"splices"', '"others"'))
     forged_faces.build(folder)
+    return folder
+
+
+def test_a_classifier_is_scored_on_data_it_has_never_seen(train, tmp_path, capsys):
+    folder = other_data(tmp_path)
     run = train()
     assert "0 of 40 images are left out" in score_on(run, folder, capsys)
     (path,) = run.path.glob("evaluation_on_*.json")
@@ -67,11 +73,7 @@ def test_a_classifier_is_scored_on_data_it_has_never_seen(train, tmp_path, capsy
 
 
 def test_the_name_of_a_source_that_was_learnt_from_is_warned_of(train, tmp_path, capsys):
-    folder = tmp_path / "other"
-    splices.write(folder, count=40, side=32, seed=5)
-    for path in (folder / "manifests").iterdir():
-        path.write_text(path.read_text().replace('"splices"', '"others"'))
-    forged_faces.build(folder)
+    folder = other_data(tmp_path)
     run = train()
     evaluate_classifier.main([str(run.path), "--data", str(folder)])
     assert "images have the source id of one that was learnt from" in capsys.readouterr().err

@@ -356,12 +356,17 @@ def test_without_ray_one_line_says_what_to_install(monkeypatch, capsys):
     assert "pip install 'tfselfsup[distributed]'" in one_line_of_error(capsys)
 
 
-@pytest.mark.parametrize("content", ["{", "[]"])
-def test_a_score_that_cannot_be_read_is_the_failure_of_its_run(content, workers, reported, capsys):
+def made_with_score(content, workers, capsys):
+    """Makes both runs, and puts something else where the score of one of them was."""
     run_here(*TWO)
     Path("out/fast_dqn_seed0/evaluation.json").write_text(content)
     workers.commands.clear()
     capsys.readouterr()
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_a_score_that_cannot_be_read_is_the_failure_of_its_run(content, workers, reported, capsys):
+    made_with_score(content, workers, capsys)
     assert run_here(*TWO) == 1
     assert workers.runs == []
     printed, errors = capsys.readouterr()
@@ -375,10 +380,7 @@ def test_a_score_that_cannot_be_read_is_the_failure_of_its_run(content, workers,
 
 @pytest.mark.parametrize("content", ['{"kind": "agent"}', '{"kind": "classifier"}'])
 def test_what_is_no_score_of_the_run_is_taken_again(content, workers, reported, capsys):
-    run_here(*TWO)
-    Path("out/fast_dqn_seed0/evaluation.json").write_text(content)
-    workers.commands.clear()
-    capsys.readouterr()
+    made_with_score(content, workers, capsys)
     assert run_here(*TWO) == 0
     assert workers.runs == TWO_RUNS[2:]
     printed, errors = capsys.readouterr()

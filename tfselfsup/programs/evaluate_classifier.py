@@ -113,14 +113,15 @@ def evaluate(
     own = data = parts.open_data(experiment.data)
     if robustness and own.channels != 3:
         raise ValueError("expected images in colour for --robustness, got grey ones")
-    run.check_inputs({"data": own.fingerprint()})
+    fingerprint = own.fingerprint()
+    run.check_inputs({"data": fingerprint})
     part_of = parts.make_parts(experiment, own)
     chosen, ending = part_of == part, "" if part == "test" else f"_{part}"
     if other_data is not None:
         data = parts.open_data(dataclasses.replace(experiment.data, path=other_data))
-        chosen = _not_learnt(own, part_of, data)
+        chosen, fingerprint = _not_learnt(own, part_of, data), data.fingerprint()
         # Names are not unique: each folder that is laid out like DFDC is called dfdc.
-        part, ending = "all", f"_on_{parts.data_set_name(data)}_{data.fingerprint()[:HASH_DIGITS]}"
+        part, ending = "all", f"_on_{parts.data_set_name(data)}_{fingerprint[:HASH_DIGITS]}"
     if note := parts.coinciding_splits(experiment, own):
         print(note, file=sys.stderr)
     classifier = trained_classifier.load(experiment, run, own)
@@ -130,7 +131,8 @@ def evaluate(
     measured = evaluation.evaluate(
         *answered, experiment.scoring.resamples, seeds(experiment.seed)["bootstrap"]
     )
-    written = {**_described(experiment, run, classifier, data, part), **measured}
+    about = _described(experiment, run, classifier, data, part)
+    written = {**about, "data_hash": fingerprint, **measured}
     run.write_predictions(evaluation.predictions(*answered).to_csv(index=False), ending)
     path = run.write_evaluation(written, ending)
     _print(written)
@@ -197,7 +199,6 @@ def _described(
         "stand_in": inputs["stand_in"],
         "task": parts.task_names(experiment),
         "data_set": parts.data_set_name(data),
-        "data_hash": data.fingerprint(),
         **(learnt_from if part == "all" else {}),
         "split": experiment.data.split,
         "part": part,
