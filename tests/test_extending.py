@@ -6,7 +6,6 @@ import importlib
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -165,7 +164,6 @@ def workshop(tmp_path_factory):
 @pytest.fixture
 def run(workshop, monkeypatch):
     """Runs a command of the page; programs in this process, where TensorFlow is imported."""
-    before = signal.getsignal(signal.SIGINT)
 
     def run(command, small=True):
         first, *words = shlex.split(command)
@@ -176,8 +174,7 @@ def run(workshop, monkeypatch):
         options = shlex.split(SMALL.get(name, "")) if small else []
         importlib.import_module(f"tfselfsup.programs.{name}").main([*words, *options])
 
-    yield run
-    signal.signal(signal.SIGINT, before)
+    return run
 
 
 def test_the_page_has_its_parts():

@@ -1,6 +1,5 @@
 import json
 import shutil
-import signal
 from pathlib import Path
 
 import cv2
@@ -55,11 +54,9 @@ def run(probe, tmp_path):
 @pytest.fixture(scope="module")
 def agent(one_tensorflow, tmp_path_factory):
     """The run of an agent with a task, which has hardly learnt."""
-    before = signal.getsignal(signal.SIGINT)
     run_dir = tmp_path_factory.mktemp("runs") / "agent"
     tasks = ("--agent.tasks", "[{name: rotation}]", "--agent.mode", "joint")
     train_agent.main([*GAME, *tasks, "--run_dir", str(run_dir)])
-    signal.signal(signal.SIGINT, before)
     return run_dir
 
 

@@ -1,6 +1,5 @@
 import json
 import shutil
-import signal
 import statistics
 from pathlib import Path
 
@@ -42,14 +41,6 @@ KEYS = {
 
 
 pytestmark = pytest.mark.usefixtures("one_tensorflow")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _own_interrupt_handler():
-    # Training in this process leaves its own handler behind.
-    before = signal.getsignal(signal.SIGINT)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")

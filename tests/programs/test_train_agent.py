@@ -55,14 +55,6 @@ def options(*settings: dict, **more) -> list[str]:
 pytestmark = pytest.mark.usefixtures("one_tensorflow")
 
 
-@pytest.fixture(autouse=True)
-def _own_interrupt_handler():
-    # Training in this process leaves its own handler behind.
-    before = signal.getsignal(signal.SIGINT)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def run_here(*arguments) -> int:
     """Runs the program in this process, which saves the start of TensorFlow."""
     try:
@@ -486,6 +478,23 @@ def test_an_interrupted_run_says_how_to_go_on(stopped):
         f"train_agent: error: interrupted at {newest_step(run_dir)} agent steps; "
         "the same command goes on from there"
     )
+
+
+def test_a_scheduler_s_order_to_end_lets_a_run_save(tmp_path, monkeypatch, capsys):
+    receive = Collector.receive
+
+    def ordered(collector):
+        signal.raise_signal(signal.SIGTERM)
+        return receive(collector)
+
+    monkeypatch.setattr(Collector, "receive", ordered)
+    before = signal.getsignal(signal.SIGTERM)
+    assert run_here(*JOINT, "--run_dir", tmp_path / "run") == 130
+    assert capsys.readouterr().err.endswith(
+        f"interrupted at {newest_step(tmp_path / 'run')} agent steps; "
+        "the same command goes on from there\n"
+    )
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_second_ctrl_c_ends_a_run_at_once(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 import json
 import shutil
+import signal
 
 import h5py
 import numpy as np
@@ -15,7 +16,7 @@ from tfselfsup.models import trunks, weights
 from tfselfsup.programs import classifier_parts as parts
 from tfselfsup.programs import evaluate_classifier, trained_classifier
 from tfselfsup.programs.classifier_encoders import HUB_ENCODERS, make_encoder
-from tfselfsup.vision import probe_files
+from tfselfsup.vision import probe_files, training_callbacks
 
 pytestmark = pytest.mark.usefixtures("one_tensorflow")
 
@@ -98,6 +99,21 @@ def test_a_network_is_trained_end_to_end_with_a_task(train, capsys):
     # The same command finds nothing left to do, and keeps what is there.
     train(mode="fine_tune", training__tasks=ROTATION, **_double(ENDED))
     assert len(run.metrics()) == 1
+
+
+def test_a_scheduler_s_order_to_end_says_how_to_go_on(train, monkeypatch, capsys):
+    monkeypatch.setattr(
+        training_callbacks.ProgressBar,
+        "on_train_batch_end",
+        lambda bar, batch, logs: signal.raise_signal(signal.SIGTERM),
+    )
+    with pytest.raises(SystemExit) as ended:
+        train(mode="fine_tune", **_double(ENDED))
+    assert ended.value.code == 130
+    last_line = capsys.readouterr().err.splitlines()[-1]
+    assert last_line.endswith(
+        "interrupted in epoch 1 of 1; the same command goes on from the beginning"
+    )
 
 
 def test_a_trunk_is_pretrained_and_probed(train, capsys):

@@ -8,6 +8,7 @@ HELPERS = (
     "child_program",
     "classifier_encoders",
     "classifier_parts",
+    "interruption",
     "planned_runs",
     "program_processes",
     "reproduction_estimates",

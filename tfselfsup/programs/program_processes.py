@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-INTERRUPTED = 130
+from tfselfsup.programs.interruption import INTERRUPTED
+
 PACKAGE = Path(__file__).resolve().parents[2]
 _POLL = 0.1  # seconds between two looks at whether to stop
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from jsonargparse.typing import PositiveInt
@@ -16,8 +15,9 @@ from tfselfsup import command_line
 from tfselfsup.command_line import ExperimentParser
 from tfselfsup.config import Reproduction
 from tfselfsup.programs import reproduction_estimates, reproduction_on_ray
+from tfselfsup.programs.interruption import INTERRUPTED, interruption
 from tfselfsup.programs.planned_runs import Planned
-from tfselfsup.programs.program_processes import INTERRUPTED, Calls, LocalWorkers, Workers
+from tfselfsup.programs.program_processes import Calls, LocalWorkers, Workers
 from tfselfsup.programs.report import write_report
 from tfselfsup.programs.reproduction_plan import left_out, plan
 from tfselfsup.programs.reproduction_progress import LOGS, Progress, duration
@@ -168,24 +168,9 @@ def _carried_out(
         # The process waits for its workers before it ends, so that it would never do so.
         at_the_end.callback(workers.stop)
         at_the_end.callback(progress.close)
-        with _terminated_as_by_ctrl_c():
+        with interruption():
             for event in carry_out(planned, workers, calls):
                 progress(event)
-
-
-@contextmanager
-def _terminated_as_by_ctrl_c() -> Iterator[None]:
-    """Lets an order to end, or a closed terminal, do what Ctrl-C does: runs are saved."""
-    # Ctrl-C itself is ignored by what was started in the background.
-    before = {
-        number: signal.signal(number, signal.default_int_handler)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _report(planned: Sequence[Planned], out: Path) -> None:

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfselfsup.messages import one_line
+from tfselfsup.programs.interruption import INTERRUPTED
 from tfselfsup.programs.program_processes import (
-    INTERRUPTED,
     PACKAGE,
     Calls,
     Outcome,

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tfselfsup.programs.interruption import INTERRUPTED
 from tfselfsup.programs.planned_runs import Planned
-from tfselfsup.programs.program_processes import INTERRUPTED, Calls, Outcome, Workers
+from tfselfsup.programs.program_processes import Calls, Outcome, Workers
 
 _PAUSE = 1.0  # seconds between two signs of life
 

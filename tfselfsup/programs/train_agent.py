@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 from collections.abc import Callable
 
 from tfselfsup.command_line import built, experiment_parser
 from tfselfsup.config import AgentExperiment
 from tfselfsup.config.flattened import flattened
+from tfselfsup.programs.interruption import INTERRUPTED, interruption
 from tfselfsup.programs.startup import (
     fail,
     start_tensorflow,
@@ -145,10 +145,28 @@ class _Session:
         return self._progress.agent_steps
 
     def run_to_end(self) -> None:
-        """Trains until the last step, or until Ctrl-C."""
+        """Trains until the last step, or until Ctrl-C, which waits for the end of a step."""
+        orders: list[int] = []
+
+        def note(number: int, _) -> None:
+            if orders:  # the second ends the process at once
+                raise KeyboardInterrupt
+            orders.append(number)
+
+        with interruption(note):
+            self._train(is_interrupted=lambda: bool(orders))
+            if self._progress.agent_steps < self._experiment.total_steps:
+                self._checkpointer.save_all(self._progress)
+                fail(
+                    f"interrupted at {self._progress.agent_steps} agent steps; "
+                    "the same command goes on from there",
+                    status=INTERRUPTED,
+                )
+        self._run.remove_replay()
+
+    def _train(self, is_interrupted: Callable[[], bool]) -> None:
         from tfselfsup.rl import training
 
-        interrupted = _catch_interrupt()
         events = training.train(
             self._experiment, self._collector, self._learner, self._replay, self._progress
         )
@@ -156,31 +174,11 @@ class _Session:
             for event in events:
                 for listener in self._listeners:
                     listener(event)
-                if isinstance(event, training.Stepped) and interrupted() and not event.finished:
+                if isinstance(event, training.Stepped) and is_interrupted() and not event.finished:
                     break
         finally:
             self._progress_bar.close()
             self._learner.close()
-        if self._progress.agent_steps < self._experiment.total_steps:
-            self._checkpointer.save_all(self._progress)
-            fail(
-                f"interrupted at {self._progress.agent_steps} agent steps; "
-                "the same command goes on from there",
-                status=130,
-            )
-        self._run.remove_replay()
-
-
-def _catch_interrupt() -> Callable[[], bool]:
-    """Lets the first Ctrl-C wait for the end of a step; a second one ends the process."""
-    caught: list[int] = []
-
-    def catch(number: int, _) -> None:
-        caught.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    signal.signal(signal.SIGINT, catch)
-    return lambda: bool(caught)
 
 
 def _short_evaluation(experiment: AgentExperiment, policy) -> Callable:

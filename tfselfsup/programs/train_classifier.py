@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tfselfsup.command_line import built, experiment_parser
 from tfselfsup.config import ClassifierExperiment
 from tfselfsup.config.flattened import flattened
+from tfselfsup.programs.interruption import INTERRUPTED, interruption
 from tfselfsup.programs.startup import (
     fail,
     import_quietly,
@@ -55,13 +56,13 @@ def train(experiment: ClassifierExperiment, run: RunDirectory) -> None:
     from tfselfsup.vision.training import InterruptedTraining
     from tfselfsup.vision.training_callbacks import NonFiniteLossError
 
-    with user_mistakes(), run.training():
+    with user_mistakes(), run.training(), interruption():
         try:
             _MODES[experiment.mode](experiment, run)
         except (NonFiniteLossError, Diverged) as error:
             fail(error, status=1)
         except InterruptedTraining as error:
-            fail(error, status=130)
+            fail(error, status=INTERRUPTED)
 
 
 def _fit_probe(experiment: ClassifierExperiment, run: RunDirectory) -> None:
