@@ -449,7 +449,10 @@ raise SystemExit(130)
 def test_a_signal_to_end_reaches_the_programs_once_as_ctrl_c(number, tmp_path):
     (tmp_path / "tensorflow.py").write_text(COUNTING)
     script = (
+        "import signal\n"
         "from tfselfsup.programs import reproduce, reproduction_estimates as estimates\n"
+        # Tests that are run with nohup would hand it down.
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         "estimates.measured_speeds = lambda planned: {}\n"
         "reproduce.main()\n"
     )
