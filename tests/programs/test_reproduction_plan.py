@@ -199,18 +199,23 @@ def test_a_trunk_is_not_taken_from_data_of_another_kind(pictures):
         plan(given, OUT)
 
 
-def test_digits_are_left_out_where_there_are_none():
+def test_digits_are_left_out_where_there_are_none(tmp_path):
     without = of_classifiers(PROBE, DIGITS, splits=("hard",))
     assert left_out(without) == [DIGITS]
     assert names(plan(without, OUT))[1:] == ["squeezenet_random_hard_seed0"]
-    given = of_classifiers(DIGITS, splits=("hard",), seeds=(0, 1), digits="usps.h5")
+    path = str(tmp_path / "usps.h5")
+    given = of_classifiers(DIGITS, splits=("hard",), seeds=(0, 1), digits=path)
     assert left_out(given) == []
+    # What is not there is noticed before anything is trained.
+    with pytest.raises(ValueError, match=r"expected an HDF5 file of digits, got .*usps\.h5; give"):
+        plan(given, OUT)
+    Path(path).touch()
     planned = plan(given, OUT)
     # They have no faces, and a split of their own.
     assert names(planned) == ["two_layer_cnn_seed0", "two_layer_cnn_seed1"]
     assert all(one.needs == () for one in planned)
     settings = planned[0].experiment.data
-    assert (settings.path, settings.kind, settings.split) == ("usps.h5", "digits", "official")
+    assert (settings.path, settings.kind, settings.split) == (path, "digits", "official")
 
 
 @pytest.mark.parametrize(
@@ -278,7 +283,9 @@ def test_the_quick_preset_has_every_task():
 
 def test_the_paper_preset_is_the_study_with_what_it_left_out(tmp_path):
     write_description(tmp_path, 10)
-    planned = plan(preset("paper", data=str(tmp_path), digits="usps.h5"), OUT)
+    digits = tmp_path / "usps.h5"
+    digits.touch()
+    planned = plan(preset("paper", data=str(tmp_path), digits=str(digits)), OUT)
     agents = [one for one in planned if hasattr(one, "total_steps")]
     assert len(agents) == 2 * 4 * 5
     assert {one.experiment.total_steps for one in agents} == {1_000_000}

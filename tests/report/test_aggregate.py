@@ -203,6 +203,14 @@ def lacking(*names) -> dict:
         pytest.param(
             EVALUATION | {"agent_steps": "x"}, METRICS, "agent_steps", id="steps in words"
         ),
+        pytest.param(EVALUATION | {"agent_steps": math.inf}, None, "agent_steps", id="endless"),
+        pytest.param(EVALUATION | {"scores": [math.nan]}, None, "scores", id="scores of nothing"),
+        pytest.param(EVALUATION | {"seed": True}, None, "seed", id="a seed that is true"),
+        pytest.param(EVALUATION | {"protocol": None}, None, "protocol", id="no protocol"),
+        pytest.param(EVALUATION | {"protocol": []}, None, "protocol", id="a list of a protocol"),
+        pytest.param(EVALUATION | {"finished": "no"}, None, "finished", id="an end in words"),
+        pytest.param(EVALUATION | {"total_steps": None}, None, "total_steps", id="no total"),
+        pytest.param(EVALUATION | {"mode": ["joint"]}, None, "mode", id="a list of modes"),
         pytest.param(EVALUATION, "agent_steps,loss/q\n100,x\n", "metrics.csv", id="words in a row"),
         pytest.param(EVALUATION, "agent_steps,loss/q\n1,2,3\n", "metrics.csv", id="too many cells"),
         pytest.param(EVALUATION, "evaluation_score\n1\n", "metrics.csv", id="no step in a row"),

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from tests.report.scored_runs import classifier as scored
+from tfselfsup.config import ClassifierExperiment
 from tfselfsup.report import classifier_comparisons
 
 FINE_TUNED = {"mode": "fine_tune", "side": 128}
@@ -42,6 +43,21 @@ def test_a_pre_trained_trunk_stands_beside_a_random_one():
     assert one.sentence.endswith(
         "; 3 seeds, over seeds only, not over images: no predictions.csv of both."
     )
+
+
+def test_the_interval_is_wider_where_a_seed_draws_the_split():
+    runs = [
+        *seeds([0.7, 0.8, 0.78], weights="imagenet"),
+        *seeds([0.5, 0.62, 0.6], weights="random"),
+    ]
+    drawn = [dataclasses.replace(run, experiment=ClassifierExperiment()) for run in runs]
+    other = [dataclasses.replace(run, evaluation=run.evaluation | {"part": "all"}) for run in drawn]
+    plain, wider, on_all = (next(iter(found_of(one).values())) for one in (runs, drawn, other))
+    assert plain.difference == wider.difference == on_all.difference
+    # 1/3 and 1/3 + 0.2/0.7 of the variance of a seed.
+    ratio = (wider.high - wider.low) / (plain.high - plain.low)
+    assert ratio == pytest.approx((1 + 3 * 0.2 / 0.7) ** 0.5)
+    assert on_all.high - on_all.low == pytest.approx(plain.high - plain.low)
 
 
 def test_a_task_beside_the_classes():

@@ -35,7 +35,9 @@ def test_the_question_and_the_answers_come_first(agents, classifiers):
         "Is self-supervision helpful? Agents on pong and breakout; classifiers of dfdc"
     )
     game, weights, unasked = report.answer
-    assert game.startswith("It cannot be told whether rotation helps dqn on pong")
+    assert game.startswith(
+        "It cannot be told whether rotation (alternate, weight 1) helps dqn on pong"
+    )
     assert weights.startswith("It cannot be told whether ImageNet weights help mobilenet")
     assert unasked.startswith("On breakout no two finished runs")
     assert report.left_out == (left_out,)

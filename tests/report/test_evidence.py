@@ -45,6 +45,17 @@ def test_paired_differences_are_compared_by_the_paired_t_test():
     assert evidence.paired([1.9, 2, 2.1]).verdict == HELPS
 
 
+def test_seeds_whose_splits_overlap_are_worth_fewer():
+    # As above, but the variance of the mean is 1/3 + 2/7 of that of a seed.
+    found = evidence.paired([1, 2, 3], overlap=0.2 / 0.7)
+    half = 4.3026527 * math.sqrt(1 / 3 + 2 / 7)
+    assert (found.low, found.high) == pytest.approx((2 - half, 2 + half))
+    # However many there are, the mean stays as uncertain as half of one seed.
+    assert evidence.paired([0.0, 1, 2], overlap=0.5).seeds_needed is None
+    few, more = evidence.paired([9.0, 10, 11]), evidence.paired([9.0, 10, 11], overlap=4.0)
+    assert few.seeds_needed == 3 < more.seeds_needed
+
+
 def test_one_seed_has_no_interval_and_proves_nothing():
     for found in (evidence.paired([5.0]), evidence.independent([5.0], [0.0, 0.0, 0.0])):
         assert found == Difference(5.0, None, None, 1, None)
@@ -208,7 +219,7 @@ def test_what_is_unsettled_cannot_be_told_whatever_the_interval():
 
 def test_the_rule_says_what_many_comparisons_mean():
     assert evidence.rule(1) == evidence.RULE
-    assert "Nadeau and Bengio 2003" in evidence.RULE
+    assert "Nadeau and Bengio (2003" in evidence.RULE
     # 5% of 30.
     assert evidence.rule(30).startswith(f"{evidence.RULE} Each of the 30 comparisons")
     assert evidence.rule(30).endswith("which is up to 1.5 of 30 on average.")

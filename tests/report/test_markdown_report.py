@@ -54,5 +54,10 @@ def test_what_is_not_there_has_no_heading():
     assert markdown_report.render(Contents("?", (), (), ()), {}) == "# ?\n"
 
 
+def test_an_introduction_stands_before_the_answer():
+    contents = Contents("?", ("Yes.",), (), (), introduction="What is asked.")
+    assert markdown_report.render(contents, {}) == "# ?\n\nWhat is asked.\n\n- Yes.\n"
+
+
 def test_names_of_folders_are_no_markup():
     assert markdown_report.plain("a\n<script> *b* [c](d)") == r"a \<script\> \*b\* \[c\](d)"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfselfsup.models.fast_gradients import Dense
 from tfselfsup.models.initializers import rectifier_initializer
 
 
@@ -88,7 +87,9 @@ class LabelHead(tf.keras.layers.Layer):
 
 
 def _hidden_layer(units: int) -> tf.keras.layers.Layer:
-    return Dense(units, "relu", kernel_initializer=rectifier_initializer(), name="hidden")
+    return tf.keras.layers.Dense(
+        units, "relu", kernel_initializer=rectifier_initializer(), name="hidden"
+    )
 
 
 def _linear_layer(units: int, name: str) -> tf.keras.layers.Layer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfselfsup.models.fast_gradients import Conv2D
 from tfselfsup.models.initializers import rectifier_initializer
 
 
@@ -19,7 +18,7 @@ def build(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
     """
     x = pixels
     for index, (filters, kernel, stride) in enumerate(((32, 8, 4), (64, 4, 2), (64, 3, 1)), 1):
-        x = Conv2D(
+        x = tf.keras.layers.Conv2D(
             filters,
             kernel,
             stride,

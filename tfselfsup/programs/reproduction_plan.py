@@ -101,6 +101,10 @@ def _classifiers(reproduction: Reproduction, out: Path) -> Iterator[Planned]:
     for name in names:
         if name not in elsewhere:
             others[own[name].data.kind].append(name)
+    if DIGITS in others and not Path(reproduction.digits).is_file():
+        raise ValueError(
+            f"expected an HDF5 file of digits, got {reproduction.digits}; give the path of usps.h5"
+        )
     for (kind, of_kind), seed in itertools.product(others.items(), settings.seeds):
         given = {**path.get(kind, {}), "seed": seed}
         yield from _variant(of_kind, settings.pretrainings, given, (None, seed), out, ())

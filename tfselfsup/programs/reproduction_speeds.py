@@ -103,6 +103,8 @@ def measure(requests: Mapping[Hashable, Request]) -> dict[Hashable, Speed | None
     from tqdm import tqdm
 
     found: dict[Hashable, Speed | None] = {}
+    if not sys.stderr.isatty():  # where there is no bar
+        print(f"measuring {len(requests)} kinds of run on this machine", file=sys.stderr)
     with tqdm(total=len(requests), unit=" measurements", leave=False, disable=None) as bar:
         for runtime in dict.fromkeys(request.runtime for request in requests.values()):
             # Forking would copy the threads of TensorFlow, if there are any, in an unknown state.

@@ -13,7 +13,9 @@ from tfselfsup.report.stratified_bootstrap import ENOUGH_RUNS
 
 SCORES_NOTE = (
     "Mean raw score of whole games, over seeds; `published` is the study's, and `difference` the"
-    " measured score minus it. `std` is of the scores of all games, and says nothing about seeds."
+    " measured score minus it. The study scored training episodes, which in Breakout end with one"
+    " life, after 1,000,000 agent steps with its own settings: `difference` is one of all that,"
+    " too. `std` is of the scores of all games, and says nothing about seeds."
 )
 STATISTICS_NOTE = (
     "The interquartile mean (IQM) of the runs' scores, where 0 is a random agent's and 1 a person's"
@@ -36,8 +38,10 @@ CURVES_NOTE = (
     " whatever else it did."
 )
 EFFICIENCY_NOTE = (
-    "How long it takes until a short evaluation first reaches a share of a person's score"
-    f" ({SOURCE}): the mean over the seeds that reached it, and nothing where none did."
+    "How long it takes until a short evaluation first reaches a human-normalised score, where 0 is"
+    f" a random agent's and 100% a person's ({SOURCE}): the mean over the seeds that reached it,"
+    " which is too good where some did not, and nothing where none did. The evaluations lie apart"
+    " as far as the learning curves show, and no time can be told more exactly."
 )
 
 

@@ -31,8 +31,12 @@ class Estimate:
 
     def __str__(self) -> str:
         """Writes it as the cell of a table."""
-        interval = "" if self.low is None else f" (95%: {self.low:.2f} to {self.high:.2f})"
-        return f"{self.value:.2f}{interval}"
+        value, low, high = (
+            # Without the sign of what is rounded to 0.
+            None if end is None else f"{round(end, 2) + 0.0:.2f}"
+            for end in (self.value, self.low, self.high)
+        )
+        return value if low is None else f"{value} (95%: {low} to {high})"
 
 
 def run_scores(group: Sequence[AgentRun]) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -231,7 +232,7 @@ def _metrics(run: RunDirectory) -> pd.DataFrame:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 # What a report needs of an evaluation, and whether a value is what it should be.
@@ -244,7 +245,15 @@ FIELDS: dict[str, Callable[[Any], bool]] = {
     "mean": _is_number,
     "scores": lambda value: isinstance(value, list) and value and all(map(_is_number, value)),
 }
+# Those that some evaluations are without; what is there is checked.
+OPTIONAL_FIELDS: dict[str, Callable[[Any], bool]] = {
+    "mode": lambda value: value is None or isinstance(value, str),
+    "finished": lambda value: isinstance(value, bool),
+    "total_steps": _is_number,
+    "protocol": lambda value: isinstance(value, dict),
+}
 
 
 def _invalid_fields(evaluation: dict[str, Any]) -> list[str]:
-    return [name for name, valid in FIELDS.items() if not valid(evaluation.get(name))]
+    given = {name: valid for name, valid in OPTIONAL_FIELDS.items() if name in evaluation}
+    return [name for name, valid in (FIELDS | given).items() if not valid(evaluation.get(name))]

@@ -205,9 +205,10 @@ def _differences(pairs: Pairs) -> tuple[dict[str, Difference], str]:
         other one of how little a few seeds say of chance in the training. And a remark on what
         could not be taken into account.
     """
+    overlap = _overlap(pairs[0][0])
     measured = {
         score: evidence.paired(
-            [one.evaluation[score] - other.evaluation[score] for one, other in pairs]
+            [one.evaluation[score] - other.evaluation[score] for one, other in pairs], overlap
         )
         for score in SCORES
         if all(score in run.evaluation for pair in pairs for run in pair)
@@ -224,6 +225,15 @@ def _differences(pairs: Pairs) -> tuple[dict[str, Difference], str]:
         elif same_images:
             measured[score] = dataclasses.replace(difference, unsettled=SAME_IMAGES)
     return measured, _remark(missing, len(measured), len(pairs), reason) if missing else ""
+
+
+def _overlap(run: ClassifierRun) -> float:
+    """Returns the test images for each training image where the seed draws both; else 0."""
+    draws = run.evaluation["part"] == "test" and run.evaluation["split"] not in FIXED_TEST_PART
+    if not draws or run.experiment is None:
+        return 0.0
+    train, _, test = run.experiment.data.fractions
+    return test / train
 
 
 def _over_sources(pairs: Pairs) -> tuple[dict[str, Interval], str]:

@@ -24,9 +24,15 @@ from tfselfsup.report.document import (
     listed,
     with_names_of_their_own,
 )
+from tfselfsup.report.published import STUDY
 
 __all__ = ["Contents", "LeftOut", "Picture", "Section", "Table", "contents"]
 
+INTRODUCTION = (
+    "A self-supervised task asks what the input itself can answer, such as by which angle a picture"
+    " was turned, so that its labels are free. Here a network learns such a task beside its main"
+    f" one, or before it. The study, whose figures are called published, is {STUDY}."
+)
 COMPARISONS_NOTE = (
     "Accuracy and AUC as shares of 1; seeds are those that both sides have. The interval of agents"
     " is Student's over seeds. That of classifiers holds Student's over seeds, and where both sides"
@@ -64,6 +70,7 @@ def contents(runs: Sequence[AgentRun | ClassifierRun], left_out: Sequence[LeftOu
         ),
         sections=with_names_of_their_own(sections),
         left_out=tuple(left_out),
+        introduction=INTRODUCTION,
     )
 
 

@@ -86,12 +86,14 @@ class Contents:
         answer: A sentence for each comparison, with its figures.
         sections: All the rest, in the order to be read.
         left_out: The directories that are not reported.
+        introduction: What the question means, for whoever reads nothing but this.
     """
 
     question: str
     answer: tuple[str, ...]
     sections: tuple[Section, ...]
     left_out: tuple[LeftOut, ...]
+    introduction: str = ""
 
 
 def with_names_of_their_own(sections: Iterable[Section]) -> tuple[Section, ...]:

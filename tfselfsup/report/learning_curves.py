@@ -247,7 +247,7 @@ def presented_efficiency(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "agent": table["agent"],
-            "share of a person's score": table["share"].map("{:.0%}".format),
+            "human-normalised score": table["share"].map("{:.0%}".format),
             "raw score": table["raw score"].map("{:.2f}".format),
             "agent steps": table["agent steps"].map(
                 lambda one: "" if pd.isna(one) else f"{one:,.0f}"

@@ -19,6 +19,8 @@ def render(contents: Contents, files: dict[str, Path]) -> str:
         files: Where each picture lies, by its name, as seen from the Markdown file.
     """
     parts = [f"# {plain(contents.question)}"]
+    if contents.introduction:
+        parts.append(plain(contents.introduction))
     if contents.answer:
         parts.append("\n".join(f"- {plain(sentence)}" for sentence in contents.answer))
     parts += [section(one, files) for one in contents.sections]

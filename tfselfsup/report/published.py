@@ -5,6 +5,11 @@ Human and record scores are those the study quotes for comparison.
 
 from typing import NamedTuple
 
+STUDY = (
+    'Agarwal, Sinha and Ayush, "Is Self-Supervision Helpful? Exploring Self-Supervision in'
+    ' Reinforcement Learning and Classification" (Stanford, 2019)'
+)
+
 # Mean score over 100 episodes, by game and agent; the study's second table. The learning agents are
 # single runs of 1,000,000 agent steps, scored on training episodes.
 AGENT_SCORES: dict[str, dict[str, float]] = {
