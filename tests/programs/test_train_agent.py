@@ -489,7 +489,7 @@ def test_a_scheduler_s_order_to_end_lets_a_run_save(tmp_path, monkeypatch, capsy
 
     monkeypatch.setattr(Collector, "receive", ordered)
     before = signal.getsignal(signal.SIGTERM)
-    assert run_here(*JOINT, "--run_dir", tmp_path / "run") == 130
+    assert run_here(*JOINT, "--run_dir", tmp_path / "run") == 143
     assert capsys.readouterr().err.endswith(
         f"interrupted at {newest_step(tmp_path / 'run')} agent steps; "
         "the same command goes on from there\n"

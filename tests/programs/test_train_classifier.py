@@ -109,7 +109,7 @@ def test_a_scheduler_s_order_to_end_says_how_to_go_on(train, monkeypatch, capsys
     )
     with pytest.raises(SystemExit) as ended:
         train(mode="fine_tune", **_double(ENDED))
-    assert ended.value.code == 130
+    assert ended.value.code == 143
     last_line = capsys.readouterr().err.splitlines()[-1]
     assert last_line.endswith(
         "interrupted in epoch 1 of 1; the same command goes on from the beginning"

@@ -164,13 +164,12 @@ def _carried_out(
     progress: Progress,
 ) -> None:
     """Makes what is not done; whatever happens, nothing runs on afterwards."""
-    with ExitStack() as at_the_end:
+    with interruption(), ExitStack() as at_the_end:
         # The process waits for its workers before it ends, so that it would never do so.
         at_the_end.callback(workers.stop)
         at_the_end.callback(progress.close)
-        with interruption():
-            for event in carry_out(planned, workers, calls):
-                progress(event)
+        for event in carry_out(planned, workers, calls):
+            progress(event)
 
 
 def _report(planned: Sequence[Planned], out: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tfselfsup.command_line import built, experiment_parser
 from tfselfsup.config import AgentExperiment
 from tfselfsup.config.flattened import flattened
-from tfselfsup.programs.interruption import INTERRUPTED, interruption
+from tfselfsup.programs.interruption import exit_status, interruption
 from tfselfsup.programs.startup import (
     fail,
     start_tensorflow,
@@ -145,22 +145,15 @@ class _Session:
         return self._progress.agent_steps
 
     def run_to_end(self) -> None:
-        """Trains until the last step, or until Ctrl-C, which waits for the end of a step."""
-        orders: list[int] = []
-
-        def note(number: int, _) -> None:
-            if orders:  # the second ends the process at once
-                raise KeyboardInterrupt
-            orders.append(number)
-
-        with interruption(note):
+        """Trains until the last step, or until an order to end, which waits for that of a step."""
+        with interruption(at_once=False) as orders:
             self._train(is_interrupted=lambda: bool(orders))
             if self._progress.agent_steps < self._experiment.total_steps:
                 self._checkpointer.save_all(self._progress)
                 fail(
                     f"interrupted at {self._progress.agent_steps} agent steps; "
                     "the same command goes on from there",
-                    status=INTERRUPTED,
+                    status=exit_status(orders),
                 )
         self._run.remove_replay()
 

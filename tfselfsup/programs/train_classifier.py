@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tfselfsup.command_line import built, experiment_parser
 from tfselfsup.config import ClassifierExperiment
 from tfselfsup.config.flattened import flattened
-from tfselfsup.programs.interruption import INTERRUPTED, interruption
+from tfselfsup.programs.interruption import exit_status, interruption
 from tfselfsup.programs.startup import (
     fail,
     import_quietly,
@@ -56,13 +56,13 @@ def train(experiment: ClassifierExperiment, run: RunDirectory) -> None:
     from tfselfsup.vision.training import InterruptedTraining
     from tfselfsup.vision.training_callbacks import NonFiniteLossError
 
-    with user_mistakes(), run.training(), interruption():
+    with user_mistakes(), run.training(), interruption() as orders:
         try:
             _MODES[experiment.mode](experiment, run)
         except (NonFiniteLossError, Diverged) as error:
             fail(error, status=1)
         except InterruptedTraining as error:
-            fail(error, status=INTERRUPTED)
+            fail(error, status=exit_status(orders))
 
 
 def _fit_probe(experiment: ClassifierExperiment, run: RunDirectory) -> None:
