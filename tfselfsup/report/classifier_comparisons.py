@@ -229,8 +229,7 @@ def _differences(pairs: Pairs) -> tuple[dict[str, Difference], str]:
 
 def _overlap(run: ClassifierRun) -> float:
     """Returns the test images for each training image where the seed draws both; else 0."""
-    draws = run.evaluation["part"] == "test" and run.evaluation["split"] not in FIXED_TEST_PART
-    if not draws or run.experiment is None:
+    if run.experiment is None or run.evaluation["split"] in FIXED_TEST_PART:
         return 0.0
     train, _, test = run.experiment.data.fractions
     return test / train
