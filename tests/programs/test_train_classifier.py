@@ -116,6 +116,17 @@ def test_a_scheduler_s_order_to_end_says_how_to_go_on(train, monkeypatch, capsys
     )
 
 
+def test_an_order_to_end_a_probe_has_its_own_status(train, monkeypatch, capsys):
+    def ordered(*_):
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(trained_classifier, "features_of_all", ordered)
+    with pytest.raises(SystemExit) as ended:
+        train()
+    assert ended.value.code == 143
+    assert capsys.readouterr().err.endswith("interrupted; the same command begins anew\n")
+
+
 def test_a_trunk_is_pretrained_and_probed(train, capsys):
     before = train("before", mode="pretrain", training__tasks=ROTATION, **_double(ENDED))
     assert before.trunk_weights.is_file()

@@ -13,8 +13,9 @@ INTERRUPTED = 130  # exit status after Ctrl-C
 def interruption(at_once: bool = True) -> Iterator[list[int]]:
     """Treats SIGTERM and SIGHUP as Ctrl-C inside the block.
 
-    An order that is repeated changes nothing, as a terminal that is closed gives it twice; but
-    Ctrl-C after any order raises KeyboardInterrupt.
+    An order that is repeated changes nothing: a terminal that is closed gives it twice, and a
+    process may get a scheduler's from its parent, too, as Ctrl-C. But a second Ctrl-C raises
+    KeyboardInterrupt.
 
     Args:
         at_once: Whether the first order raises KeyboardInterrupt, too, or is only noted.
@@ -26,8 +27,7 @@ def interruption(at_once: bool = True) -> Iterator[list[int]]:
 
     def note(number: int, _) -> None:
         orders.append(number)
-        is_first = len(orders) == 1
-        if (at_once and is_first) or (number == signal.SIGINT and not is_first):
+        if (at_once and len(orders) == 1) or orders.count(signal.SIGINT) > 1:
             raise KeyboardInterrupt
 
     # `nohup` is to be obeyed. That Ctrl-C is ignored, as in the background of a script, is not:
@@ -44,5 +44,8 @@ def interruption(at_once: bool = True) -> Iterator[list[int]]:
 
 
 def exit_status(orders: list[int]) -> int:
-    """Returns the exit status after orders: 128 and the number of the first, as of a shell."""
-    return 128 + orders[0]
+    """Returns the exit status after orders: 128 and the number of the first, as of a shell.
+
+    Where none came here, a program that was waited for has heard Ctrl-C.
+    """
+    return 128 + orders[0] if orders else INTERRUPTED

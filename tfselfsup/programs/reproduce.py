@@ -15,7 +15,7 @@ from tfselfsup import command_line
 from tfselfsup.command_line import ExperimentParser
 from tfselfsup.config import Reproduction
 from tfselfsup.programs import reproduction_estimates, reproduction_on_ray
-from tfselfsup.programs.interruption import INTERRUPTED, interruption
+from tfselfsup.programs.interruption import exit_status, interruption
 from tfselfsup.programs.planned_runs import Planned
 from tfselfsup.programs.program_processes import Calls, LocalWorkers, Workers
 from tfselfsup.programs.report import write_report
@@ -144,10 +144,12 @@ def reproduce(
     expected = dict(zip((one.folder for one in planned), seconds, strict=True))
     left = [one.folder for one in planned if one.status().state != "done"]
     progress = Progress({folder: expected[folder] for folder in left}, out / LOGS)
-    try:
-        _carried_out(planned, workers, calls, progress)
-    except KeyboardInterrupt:
-        fail("interrupted; the same command goes on from there", status=INTERRUPTED)
+    with interruption() as orders:
+        try:
+            _carried_out(planned, workers, calls, progress)
+        except KeyboardInterrupt:
+            reason = "interrupted; the same command goes on from there"
+            fail(reason, status=exit_status(orders))
     try:
         _report(planned, out)
     finally:
@@ -164,7 +166,7 @@ def _carried_out(
     progress: Progress,
 ) -> None:
     """Makes what is not done; whatever happens, nothing runs on afterwards."""
-    with interruption(), ExitStack() as at_the_end:
+    with ExitStack() as at_the_end:
         # The process waits for its workers before it ends, so that it would never do so.
         at_the_end.callback(workers.stop)
         at_the_end.callback(progress.close)

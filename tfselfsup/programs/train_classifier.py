@@ -53,7 +53,6 @@ def train(experiment: ClassifierExperiment, run: RunDirectory) -> None:
     import_quietly("tensorflow_datasets")
     warn_of_slow_precision(experiment.encoder.precision, "--encoder.precision")
     from tfselfsup.vision.linear_probes import Diverged
-    from tfselfsup.vision.training import InterruptedTraining
     from tfselfsup.vision.training_callbacks import NonFiniteLossError
 
     with user_mistakes(), run.training(), interruption() as orders:
@@ -61,8 +60,9 @@ def train(experiment: ClassifierExperiment, run: RunDirectory) -> None:
             _MODES[experiment.mode](experiment, run)
         except (NonFiniteLossError, Diverged) as error:
             fail(error, status=1)
-        except InterruptedTraining as error:
-            fail(error, status=exit_status(orders))
+        except KeyboardInterrupt as error:  # an `InterruptedTraining` says more
+            reason = str(error) or "interrupted; the same command begins anew"
+            fail(reason, status=exit_status(orders))
 
 
 def _fit_probe(experiment: ClassifierExperiment, run: RunDirectory) -> None:

@@ -232,7 +232,8 @@ def _metrics(run: RunDirectory) -> pd.DataFrame:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    is_real = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_real and -math.inf < value < math.inf
 
 
 # What a report needs of an evaluation, and whether a value is what it should be.
