@@ -9,7 +9,8 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 @pytest.fixture(autouse=True)
 def _own_handlers():
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    # Tests that are run with nohup, or in the background of a script, ignore some of them.
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
