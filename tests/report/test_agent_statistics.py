@@ -150,3 +150,8 @@ def test_settings_of_an_agent_but_for_its_task():
         experiment=AgentExperiment(seed=3),
     )
     assert run.settings_but_task() == bare.settings_but_task()
+
+
+def test_what_is_rounded_to_nothing_has_no_sign():
+    assert str(Estimate(-0.004, -0.001, 0.004)) == "0.00 (95%: 0.00 to 0.00)"
+    assert str(Estimate(-0.006)) == "-0.01"
