@@ -204,6 +204,7 @@ def lacking(*names) -> dict:
             EVALUATION | {"agent_steps": "x"}, METRICS, "agent_steps", id="steps in words"
         ),
         pytest.param(EVALUATION | {"agent_steps": math.inf}, None, "agent_steps", id="endless"),
+        pytest.param(EVALUATION | {"mean": 10**400}, None, "mean", id="beyond all floats"),
         pytest.param(EVALUATION | {"scores": [math.nan]}, None, "scores", id="scores of nothing"),
         pytest.param(EVALUATION | {"seed": True}, None, "seed", id="a seed that is true"),
         pytest.param(EVALUATION | {"protocol": None}, None, "protocol", id="no protocol"),

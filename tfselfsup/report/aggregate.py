@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -231,26 +230,23 @@ def _metrics(run: RunDirectory) -> pd.DataFrame:
     return metrics
 
 
-def _is_number(value: Any) -> bool:
-    is_real = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_real and -math.inf < value < math.inf
-
-
 # What a report needs of an evaluation, and whether a value is what it should be.
 FIELDS: dict[str, Callable[[Any], bool]] = {
     "agent": lambda value: isinstance(value, str),
     # It names files, too.
     "game": lambda value: isinstance(value, str) and re.fullmatch("[a-z0-9_]+", value),
-    "seed": _is_number,
-    "agent_steps": _is_number,
-    "mean": _is_number,
-    "scores": lambda value: isinstance(value, list) and value and all(map(_is_number, value)),
+    "seed": classifiers.is_number,
+    "agent_steps": classifiers.is_number,
+    "mean": classifiers.is_number,
+    "scores": lambda value: (
+        isinstance(value, list) and value and all(map(classifiers.is_number, value))
+    ),
 }
 # Those that some evaluations are without; what is there is checked.
 OPTIONAL_FIELDS: dict[str, Callable[[Any], bool]] = {
     "mode": lambda value: value is None or isinstance(value, str),
     "finished": lambda value: isinstance(value, bool),
-    "total_steps": _is_number,
+    "total_steps": classifiers.is_number,
     "protocol": lambda value: isinstance(value, dict),
 }
 

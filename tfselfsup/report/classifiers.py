@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
@@ -176,9 +176,15 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and value != ""
 
 
+def is_number(value: Any) -> bool:
+    """Tells whether a value of a JSON file is a number that can be reckoned with."""
+    # Neither NaN nor infinity is, nor an integer that no float holds.
+    is_real = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_real and abs(value) <= sys.float_info.max
+
+
 def _is_share(value: Any) -> bool:
-    # Not a number is none, as it is not between two numbers.
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    return is_number(value) and 0 <= value <= 1
 
 
 def _is_count(value: Any) -> bool:
@@ -186,7 +192,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_loss(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+    return is_number(value) and value >= 0
 
 
 def _optional(valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
