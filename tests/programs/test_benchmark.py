@@ -13,6 +13,7 @@ from tfselfsup.benchmarks.stages import Interval
 from tfselfsup.config import RuntimeConfig
 from tfselfsup.models import hub_stand_in, trunks
 from tfselfsup.programs import benchmark, benchmark_case, serve
+from tfselfsup.report import aggregate
 
 
 def case(base, task, speeds):
@@ -200,12 +201,14 @@ def test_replay_memories_of_all_sizes_are_measured(monkeypatch, capsys):
 def test_probes_that_fail_are_counted(faces, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(benchmark, "start_tensorflow", lambda runtime: None)
     trunk = ("--trunk", "two_layer_cnn", "--weights", "random", "--seeds", "2")
-    benchmark.main(["probes", "--data", str(faces), "--cache", str(tmp_path), *trunk])
+    given = ("--data", str(faces), "--cache", str(tmp_path / "cache"), *trunk)
+    benchmark.main(["probes", *given, "--run_dir", str(tmp_path / "counted")])
     # Before the table it says how long the features took.
     printed = capsys.readouterr().out
     rows = cells(printed[printed.index("| ") :].strip())
     assert list(rows[0]) == [
-        *("probe", "scale", "runs", "diverged", "at_chance", "failed", "mean", "min", "max"),
+        *("probe", "scale", "runs", "diverged", "at_chance", "failed"),
+        *("accuracy", "lowest", "highest"),
     ]
     assert [(row["scale"], row["probe"]) for row in rows] == [
         (scale, probe) for scale in ("0.001", "1.0", "1000.0") for probe in ("lbfgs", "adam", "knn")
@@ -217,11 +220,31 @@ def test_probes_that_fail_are_counted(faces, tmp_path, monkeypatch, capsys):
         assert row["runs"] == "2"
         assert max(diverged, at_chance) <= failed <= min(diverged + at_chance, 2)
         if diverged < 2:
-            assert 0 <= float(row["min"]) <= float(row["mean"]) <= float(row["max"]) <= 1
+            assert 0 <= float(row["lowest"]) <= float(row["accuracy"]) <= float(row["highest"]) <= 1
     # Those that have no step to be set see the scale by rounding only.
     for probe in ("lbfgs", "knn"):
-        means = [float(row["mean"]) for row in rows if row["probe"] == probe]
+        means = [float(row["accuracy"]) for row in rows if row["probe"] == probe]
         assert max(means) - min(means) < 0.05
+    # What is printed is what bin/report shows.
+    (counted,), left_out = aggregate.read_runs([tmp_path / "counted"])
+    assert left_out == [] and counted.evaluation["model"] == "two_layer_cnn"
+    assert [str(row["failed"]) for row in counted.evaluation["probes"]] == [
+        row["failed"] for row in rows
+    ]
+
+
+def test_probes_are_not_counted_into_the_folder_of_another_run(
+    faces, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(benchmark, "start_tensorflow", lambda runtime: None)
+    (tmp_path / "config.yaml").write_text("seed: 0\n")
+    with pytest.raises(SystemExit) as ended:
+        benchmark.main(["probes", "--data", str(faces), "--run_dir", str(tmp_path)])
+    message = capsys.readouterr().err
+    assert ended.value.code == 2 and message.count("\n") == 1
+    assert f"expected a new folder, or one of counted probes, for --run_dir, got {tmp_path}" in (
+        message
+    )
 
 
 def serving(folder, capsys, *arguments):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from tfselfsup.config import AgentConfig, AgentExperiment, TaskConfig
-from tfselfsup.report.aggregate import AgentRun
+from tfselfsup.report.agents import AgentRun
 from tfselfsup.report.classifiers import ClassifierRun
 
 # What most of the classifiers in the tests have in common.

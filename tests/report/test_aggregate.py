@@ -1,13 +1,11 @@
-import dataclasses
 import json
 import math
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from tests.report.scored_runs import MODEL
-from tfselfsup.config import AgentConfig, AgentExperiment, TaskConfig
+from tfselfsup.config import AgentExperiment
 from tfselfsup.report import aggregate
 
 EVALUATION = {
@@ -190,7 +188,9 @@ def lacking(*names) -> dict:
         pytest.param(None, METRICS, "not been scored", id="unfinished"),
         pytest.param("{", METRICS, "JSON object", id="torn"),
         pytest.param("[1]", METRICS, "JSON object", id="a list"),
-        pytest.param({"kind": "poem"}, None, "or a classifier, got 'poem'", id="another kind"),
+        pytest.param(
+            {"kind": "poem"}, None, "a classifier or probes, got 'poem'", id="another kind"
+        ),
         pytest.param(
             {"kind": "classifier", "model": "alexnet"}, None, "weights", id="half a classifier"
         ),
@@ -198,20 +198,6 @@ def lacking(*names) -> dict:
         pytest.param(lacking("game", "seed"), METRICS, "game, seed", id="no game, no seed"),
         # Drawn as a line for an agent without a learning curve.
         pytest.param(lacking("mean"), None, "mean", id="no mean"),
-        pytest.param(EVALUATION | {"scores": []}, METRICS, "scores", id="no games"),
-        pytest.param(EVALUATION | {"scores": ["x"]}, METRICS, "scores", id="scores in words"),
-        pytest.param(
-            EVALUATION | {"agent_steps": "x"}, METRICS, "agent_steps", id="steps in words"
-        ),
-        pytest.param(EVALUATION | {"agent_steps": math.inf}, None, "agent_steps", id="endless"),
-        pytest.param(EVALUATION | {"mean": 10**400}, None, "mean", id="beyond all floats"),
-        pytest.param(EVALUATION | {"scores": [math.nan]}, None, "scores", id="scores of nothing"),
-        pytest.param(EVALUATION | {"seed": True}, None, "seed", id="a seed that is true"),
-        pytest.param(EVALUATION | {"protocol": None}, None, "protocol", id="no protocol"),
-        pytest.param(EVALUATION | {"protocol": []}, None, "protocol", id="a list of a protocol"),
-        pytest.param(EVALUATION | {"finished": "no"}, None, "finished", id="an end in words"),
-        pytest.param(EVALUATION | {"total_steps": None}, None, "total_steps", id="no total"),
-        pytest.param(EVALUATION | {"mode": ["joint"]}, None, "mode", id="a list of modes"),
         pytest.param(EVALUATION, "agent_steps,loss/q\n100,x\n", "metrics.csv", id="words in a row"),
         pytest.param(EVALUATION, "agent_steps,loss/q\n1,2,3\n", "metrics.csv", id="too many cells"),
         pytest.param(EVALUATION, "evaluation_score\n1\n", "metrics.csv", id="no step in a row"),
@@ -251,59 +237,6 @@ def test_an_agents_score_beside_a_classifiers_settings_is_left_out(tmp_path):
     assert runs == [] and "AgentExperiment" in skipped.reason
 
 
-def run_of(agent, seed=0, mode=None, **settings) -> aggregate.AgentRun:
-    evaluation = {"agent": agent, "game": "pong", "mode": mode, "seed": seed, "agent_steps": 100}
-    agent_config = dataclasses.replace(AgentConfig(), **settings)
-    experiment = AgentExperiment(seed=seed, agent=agent_config)
-    return aggregate.AgentRun(Path(agent), experiment, evaluation, pd.DataFrame())
-
-
-def test_runs_that_differ_in_nothing_but_the_seed_are_one_agent():
-    runs = [run_of("dqn", 0), run_of("dqn", 1), run_of("dqn", 1, gamma=0.9)]
-    assert aggregate.group_seeds(runs, "pong") == {
-        "dqn": runs[:2],
-        "dqn, agent.gamma 0.9": runs[2:],
-    }
-    assert aggregate.group_seeds(runs, "breakout") == {}
-
-
-def test_a_run_that_is_to_be_trained_for_longer_by_now_is_not_finished():
-    as_long, shorter = run_of("dqn"), run_of("dqn", 1)
-    for run, short_of in ((as_long, 0), (shorter, 1)):
-        steps = run.experiment.total_steps - short_of
-        run.evaluation.update(finished=True, total_steps=steps)
-    assert aggregate.is_finished(as_long) and not aggregate.is_finished(shorter)
-    # How far it is tells it from the others.
-    assert len(aggregate.group_seeds([as_long, shorter], "pong")) == 2
-    # Whose score has no steps at all.
-    random = run_of("random", kind="random")
-    random.evaluation.update(finished=True, total_steps=0)
-    assert aggregate.is_finished(random)
-
-
-def test_modes_and_tasks_options_are_told_apart():
-    four, twelve = (TaskConfig("frame_order", options={"classes": n}) for n in (4, 12))
-    runs = [
-        run_of("sequence", mode="alternate", tasks=(four,)),
-        run_of("sequence", mode="alternate", tasks=(twelve,)),
-        run_of("sequence", mode="joint", tasks=(four,)),
-    ]
-    groups = aggregate.group_seeds(runs, "pong")
-    assert list(groups.values()) == [[run] for run in runs]
-    expected = ((4, "alternate"), (12, "alternate"), (4, "joint"))
-    for name, (classes, mode) in zip(groups, expected, strict=True):
-        assert name.startswith("sequence, agent.tasks [")
-        assert f"'classes': {classes}" in name and name.endswith(f", mode {mode}")
-
-
-def test_scores_of_different_protocols_are_told_apart():
-    last, best = run_of("dqn"), run_of("dqn")
-    last.evaluation["protocol"] = {"checkpoint": "last", "epsilon": 0.001}
-    best.evaluation["protocol"] = {"checkpoint": "best", "epsilon": 0.001}
-    groups = aggregate.group_seeds([last, best], "pong")
-    assert groups == {"dqn, checkpoint last": [last], "dqn, checkpoint best": [best]}
-
-
 def test_the_second_of_two_agents_that_differ_in_nothing_is_left_out(tmp_path):
     made_run(tmp_path / "a")
     for name, changed in (("copy", {}), ("seed", {"seed": 1}), ("game", {"game": "breakout"})):
@@ -328,15 +261,6 @@ def test_broken_answers_are_listed_and_the_scores_reported(tmp_path):
     (run,), (left_out,) = aggregate.read_runs([path])
     assert run.predictions is None
     assert "predictions.csv is broken" in left_out.reason
-
-
-def test_over_games_runs_of_one_agent_are_put_together(tmp_path):
-    made_run(tmp_path / "pong")
-    made_run(tmp_path / "breakout", EVALUATION | {"game": "breakout"})
-    (tmp_path / "breakout" / "config.yaml").write_text("environment: {game: breakout}\n")
-    runs, _ = aggregate.read_runs([tmp_path / "pong", tmp_path / "breakout"])
-    groups = aggregate.group_over_games(runs)
-    assert {name: len(group) for name, group in groups.items()} == {"dqn": 2}
 
 
 def test_a_classifier_with_broken_settings_is_left_out(tmp_path):

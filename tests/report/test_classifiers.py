@@ -83,8 +83,8 @@ def test_runs_that_differ_in_the_split_or_the_seed_are_one_classifier():
 
 def test_a_split_and_a_seed_have_an_identity_each():
     runs = [scored(), scored(split="random"), scored(seed=1), scored(task="rotation")]
-    assert len({classifiers.identity(run) for run in runs}) == 4
-    assert classifiers.identity(scored("copy", accuracy=0.1)) == classifiers.identity(scored())
+    assert len({run.identity() for run in runs}) == 4
+    assert scored("copy", accuracy=0.1).identity() == scored().identity()
 
 
 def test_common_settings_are_those_that_all_have():

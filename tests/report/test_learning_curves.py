@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 
 from tfselfsup.config import AgentExperiment, EvaluationConfig
 from tfselfsup.report import learning_curves
-from tfselfsup.report.aggregate import AgentRun
+from tfselfsup.report.agents import AgentRun
 
 
 def experiment(period=100, total_steps=10**6) -> AgentExperiment:

@@ -5,7 +5,7 @@ import pytest
 from tests.report.scored_runs import EVALUATION
 from tfselfsup.config import AgentExperiment
 from tfselfsup.report import provenance, provenance_sections
-from tfselfsup.report.aggregate import AgentRun
+from tfselfsup.report.agents import AgentRun
 from tfselfsup.report.classifiers import ClassifierRun
 from tfselfsup.runs import RunDirectory
 

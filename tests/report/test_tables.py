@@ -5,7 +5,7 @@ import pytest
 
 from tfselfsup.config import AgentExperiment
 from tfselfsup.report import tables
-from tfselfsup.report.aggregate import AgentRun
+from tfselfsup.report.agents import AgentRun
 
 COLUMNS = ["agent", "published", "measured", "difference", "std", "games", "seeds"]
 COLUMNS += ["agent steps", "hours"]

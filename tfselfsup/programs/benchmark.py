@@ -74,6 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--weights", default="imagenet", help="of the trunk of probes")
     parser.add_argument("--cache", default="runs/features", help="features, of probes")
     parser.add_argument("--seeds", type=PositiveInt, default=20, help="of probes")
+    parser.add_argument("--run_dir", type=str, help="folder for what bin/report reads of probes")
     parser.add_argument("--model", default="models", help="as for bin/serve, of serving")
     parser.add_argument("--requests", type=PositiveInt, default=500, help="of serving, each time")
     # Found best for what is measured here; docs/performance.md.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfselfsup.config import ClassifierExperiment, EncoderConfig, ImageDataConfig, ProbeConfig
+from tfselfsup.runs import RunDirectory
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -81,7 +83,10 @@ def measure_probes(parsed) -> list[dict]:
     """Counts over seeds and scales of the features how often a probe diverges or learns nothing.
 
     Returns:
-        A row for each probe and scale.
+        A row for each probe and scale; they are written to `--run_dir`, too, if there is one.
+
+    Raises:
+        ValueError: If the data or the encoder cannot be had, or the folder holds another run.
     """
     from tfselfsup.programs import classifier_encoders, trained_classifier
     from tfselfsup.programs import classifier_parts as parts
@@ -92,10 +97,10 @@ def measure_probes(parsed) -> list[dict]:
         data=ImageDataConfig(path=parsed.data),
         encoder=EncoderConfig(trunk=parsed.trunk, weights=parsed.weights),
     )
+    run = None if parsed.run_dir is None else _run_of_probes(parsed.run_dir)
     data = parts.open_data(experiment.data)
-    features = trained_classifier.features_of_all(
-        experiment, classifier_encoders.make_encoder(experiment, data), data
-    )
+    encoder = classifier_encoders.make_encoder(experiment, data)
+    features = trained_classifier.features_of_all(experiment, encoder, data)
     split = experiment.data
     runs = divergence.experiment(
         features,
@@ -104,4 +109,30 @@ def measure_probes(parsed) -> list[dict]:
         {solver: parts.make_probe(ProbeConfig(solver)) for solver in ("lbfgs", "adam", "knn")},
         range(parsed.seeds),
     )
-    return divergence.summary(runs).round(3).to_dict("records")
+    counted = divergence.summary(runs)
+    if run is not None:
+        run.start(experiment)
+        rows = json.loads(counted.to_json(orient="records", double_precision=15))
+        run.write_evaluation(
+            {
+                "kind": "probes",
+                "model": experiment.encoder.trunk,
+                "weights": encoder.weights,
+                "stand_in": encoder.is_stand_in,
+                "data_set": parts.data_set_name(data),
+                "data_hash": data.fingerprint(),
+                "split": split.split,
+                "probes": rows,
+            }
+        )
+    return counted.round(3).to_dict("records")
+
+
+def _run_of_probes(path: str) -> RunDirectory:
+    """Points at the folder for the counts, before hours go into what cannot be written there."""
+    run = RunDirectory(path)
+    if any(Path(path).glob("*")) and (run.evaluation() or {}).get("kind") != "probes":
+        raise ValueError(
+            f"expected a new folder, or one of counted probes, for --run_dir, got {path}"
+        )
+    return run

@@ -7,7 +7,7 @@ from typing import Any
 
 from tfselfsup.report import agent_statistics as statistics
 from tfselfsup.report import evidence
-from tfselfsup.report.aggregate import AgentRun, group_seeds
+from tfselfsup.report.agents import AgentRun, group_seeds
 from tfselfsup.report.comparisons import AGENT, Comparison
 from tfselfsup.report.document import listed
 from tfselfsup.report.evidence import Hypothesis

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tfselfsup.report import agent_statistics, learning_curves, tables
-from tfselfsup.report.aggregate import AgentRun
+from tfselfsup.report.agents import AgentRun
 from tfselfsup.report.document import Picture, Section, Table, listed
 from tfselfsup.report.learning_curves import AXES
 from tfselfsup.report.reference_scores import SCORES, SOURCE

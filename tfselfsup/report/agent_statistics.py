@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tfselfsup.report import reference_scores, stratified_bootstrap
-from tfselfsup.report.aggregate import AgentRun, group_over_games, group_seeds, is_finished
+from tfselfsup.report.agents import AgentRun, group_over_games, group_seeds, is_finished
 from tfselfsup.report.reference_scores import human_normalised
 
 RESAMPLES = 1000

@@ -27,7 +27,7 @@ def read_evaluation(path: Path) -> dict[str, Any]:
     """Reads an evaluation on other data.
 
     Raises:
-        ValueError: If the file does not hold a JSON object.
+        ValueError: If the file does not hold a JSON object, or one of something else.
     """
     try:
         content = json.loads(path.read_text())
@@ -35,6 +35,10 @@ def read_evaluation(path: Path) -> dict[str, Any]:
         content = None
     if not isinstance(content, dict):
         raise ValueError(f"expected a JSON object in {path.name}; score the run again")
+    if content.get("kind") != "classifier":
+        raise ValueError(
+            f"expected the evaluation of a classifier in {path.name}, got {content.get('kind')!r}"
+        )
     return content
 
 

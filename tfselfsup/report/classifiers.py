@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
 from tfselfsup.config import Experiment
+from tfselfsup.report import fields
 
 MODEL = ("model", "task", "weights", "stand_in")
 PRETRAINED = "pretrained_on_other_data"
@@ -35,6 +35,8 @@ class ClassifierRun:
             returns them; None if there are none.
         experiment: All of its settings; None if they are not known.
     """
+
+    TOLD_APART_BY: ClassVar[str] = "model, split and seed"
 
     path: Path
     evaluation: dict[str, Any]
@@ -88,6 +90,16 @@ class ClassifierRun:
         settings = {name: value for name, value in self.settings().items() if name != "part"}
         return json.dumps([model, self.trained_on, self.is_pretrained, settings], sort_keys=True)
 
+    def identity_but_split_and_seed(self) -> str:
+        """Names what was trained, and what it was scored on."""
+        scored_on = [self.evaluation[name] for name in ("data_set", "part")]
+        return json.dumps([self.classifier(), *scored_on])
+
+    def identity(self) -> str:
+        """Names all that tells one scored classifier from another."""
+        drawn = [self.evaluation[name] for name in ("split", "seed")]
+        return json.dumps([self.identity_but_split_and_seed(), *drawn])
+
 
 def _data_sets(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Lists key, name and fingerprint of data sets with one, which older files do not have."""
@@ -111,15 +123,6 @@ def shared_names(runs: Iterable[ClassifierRun]) -> set[str]:
     return {name for name, found in fingerprints.items() if len(found) > 1}
 
 
-def identity(run: ClassifierRun) -> str:
-    """Names all that tells one scored classifier from another, the seed included."""
-    return json.dumps([_key(run), run.evaluation["split"], run.evaluation["seed"]])
-
-
-def _key(run: ClassifierRun) -> str:
-    return json.dumps([run.classifier(), run.evaluation["data_set"], run.evaluation["part"]])
-
-
 def group_splits_and_seeds(runs: Iterable[ClassifierRun]) -> list[list[ClassifierRun]]:
     """Puts runs together that differ in nothing but the split and the seed.
 
@@ -131,7 +134,7 @@ def group_splits_and_seeds(runs: Iterable[ClassifierRun]) -> list[list[Classifie
     """
     groups: dict[str, list[ClassifierRun]] = defaultdict(list)
     for run in runs:
-        groups[_key(run)].append(run)
+        groups[run.identity_but_split_and_seed()].append(run)
     return list(groups.values())
 
 
@@ -172,92 +175,65 @@ def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and value != ""
-
-
-def is_number(value: Any) -> bool:
-    """Tells whether a value of a JSON file is a number that can be reckoned with."""
-    # Neither NaN nor infinity is, nor an integer that no float holds.
-    is_real = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_real and abs(value) <= sys.float_info.max
-
-
-def _is_share(value: Any) -> bool:
-    return is_number(value) and 0 <= value <= 1
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_loss(value: Any) -> bool:
-    return is_number(value) and value >= 0
-
-
-def _optional(valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or valid(value)
-
-
-def _with_ends(fields: dict[str, Callable[[Any], bool]]) -> dict[str, Callable[[Any], bool]]:
+def _with_ends(checks: dict[str, fields.Check]) -> dict[str, fields.Check]:
     """Adds the ends of the intervals."""
-    return {name + end: valid for name, valid in fields.items() for end in ("", "_low", "_high")}
+    return {name + end: check for name, check in checks.items() for end in ("", "_low", "_high")}
 
 
 # The scores that a classifier may have, per image and per video.
 SCORES = {
-    name: _optional(valid)
-    for name, valid in _with_ends(
+    name: fields.optional(check)
+    for name, check in _with_ends(
         {
-            "accuracy": _is_share,
-            "auc": _is_share,
-            "eer": _is_share,
-            "average_precision": _is_share,
-            "log_loss": _is_loss,
-            "calibration_error": _is_share,
+            "accuracy": fields.is_share,
+            "auc": fields.is_share,
+            "eer": fields.is_share,
+            "average_precision": fields.is_share,
+            "log_loss": fields.is_loss,
+            "calibration_error": fields.is_share,
         }
     ).items()
 }
 
 
 def _are_scores(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        valid(value.get(name)) for name, valid in (SCORES | {"examples": _is_count}).items()
+    return fields.is_object(value) and not fields.invalid(
+        SCORES | {"examples": fields.is_count}, value
     )
 
 
 # What a report needs of an evaluation, and whether a value is what it should be.
-FIELDS: dict[str, Callable[[Any], bool]] = {
+FIELDS: dict[str, fields.Check] = {
     **SCORES,
-    "log_loss_uncalibrated": _optional(_is_loss),
-    "calibration_error_uncalibrated": _optional(_is_share),
-    "examples": _optional(_is_count),
-    "videos": _optional(_are_scores),
-    "model": _is_name,
-    "weights": _is_name,
-    "stand_in": lambda value: isinstance(value, bool),
-    "task": _optional(_is_name),
-    "data_set": _is_name,
-    "data_hash": _optional(_is_name),
-    "trained_on_hash": _optional(_is_name),
-    "split": _is_name,
+    "log_loss_uncalibrated": fields.optional(fields.is_loss),
+    "calibration_error_uncalibrated": fields.optional(fields.is_share),
+    "examples": fields.optional(fields.is_count),
+    "videos": fields.optional(_are_scores),
+    "model": fields.is_name,
+    "weights": fields.is_name,
+    "stand_in": fields.is_flag,
+    "task": fields.optional(fields.is_name),
+    "data_set": fields.is_name,
+    "data_hash": fields.optional(fields.is_name),
+    "trained_on_hash": fields.optional(fields.is_name),
+    "split": fields.is_name,
     "part": lambda value: value in ("validation", "test", "all"),
-    "seed": _is_count,
-    **_with_ends({"accuracy": _is_share}),
-    "protocol": _optional(lambda value: isinstance(value, dict)),
+    "seed": fields.is_count,
+    **_with_ends({"accuracy": fields.is_share}),
+    "protocol": fields.optional(fields.is_object),
 }
-OF_TWO_CLASSES = _with_ends({"auc": _is_share})
+OF_TWO_CLASSES = _with_ends({"auc": fields.is_share})
 OF_MORE_CLASSES = {
     "classes": lambda value: (
-        isinstance(value, dict) and value and all(map(_is_share, value.values()))
+        fields.is_object(value) and value and all(map(fields.is_share, value.values()))
     )
 }
-ON_OTHER_DATA = {"trained_on": _is_name, "data_hash": _is_name, "trained_on_hash": _is_name}
+ON_OTHER_DATA = dict.fromkeys(("trained_on", "data_hash", "trained_on_hash"), fields.is_name)
 
 
 def invalid_fields(evaluation: dict[str, Any]) -> list[str]:
     """Names what a classifier's evaluation.json lacks, or has with a value that cannot be."""
-    fields = FIELDS | (OF_TWO_CLASSES if evaluation.get("classes") is None else OF_MORE_CLASSES)
+    checks = FIELDS | (OF_TWO_CLASSES if evaluation.get("classes") is None else OF_MORE_CLASSES)
     if evaluation.get("part") == "all":
-        fields |= ON_OTHER_DATA
-    return [name for name, valid in fields.items() if not valid(evaluation.get(name))]
+        checks |= ON_OTHER_DATA
+    return fields.invalid(checks, evaluation)

@@ -11,9 +11,11 @@ from tfselfsup.report import (
     classifier_sections,
     comparisons,
     evidence,
+    probe_failures,
     provenance_sections,
 )
-from tfselfsup.report.aggregate import AgentRun
+from tfselfsup.report.agents import AgentRun
+from tfselfsup.report.aggregate import Run
 from tfselfsup.report.classifiers import ClassifierRun
 from tfselfsup.report.document import (
     Contents,
@@ -24,6 +26,7 @@ from tfselfsup.report.document import (
     listed,
     with_names_of_their_own,
 )
+from tfselfsup.report.probe_failures import ProbeFailures
 from tfselfsup.report.published import STUDY
 
 __all__ = ["Contents", "LeftOut", "Picture", "Section", "Table", "contents"]
@@ -42,15 +45,16 @@ COMPARISONS_NOTE = (
 )
 
 
-def contents(runs: Sequence[AgentRun | ClassifierRun], left_out: Sequence[LeftOut]) -> Contents:
+def contents(runs: Sequence[Run], left_out: Sequence[LeftOut]) -> Contents:
     """Makes the report of runs.
 
     Args:
-        runs: Scored agents and classifiers, as `aggregate.read_runs` returns them.
+        runs: As `aggregate.read_runs` returns them.
         left_out: What it could not read.
     """
     agents = [run for run in runs if isinstance(run, AgentRun)]
     classifiers = [run for run in runs if isinstance(run, ClassifierRun)]
+    probes = [run for run in runs if isinstance(run, ProbeFailures)]
     asked = [
         *agent_comparisons.comparisons(agents).items(),
         *classifier_comparisons.comparisons(classifiers).items(),
@@ -60,7 +64,8 @@ def contents(runs: Sequence[AgentRun | ClassifierRun], left_out: Sequence[LeftOu
         *_evidence(found),
         *agent_sections.sections(agents),
         *classifier_sections.sections(classifiers),
-        *provenance_sections.sections(agents, classifiers),
+        *probe_failures.sections(probes),
+        *provenance_sections.sections(agents, classifiers, probes),
     ]
     return Contents(
         question=_question(agents, classifiers),
@@ -89,4 +94,4 @@ def _question(agents: Sequence[AgentRun], classifiers: Sequence[ClassifierRun]) 
     asked = [f"agents on {listed(list(games))}"] if games else []
     asked += [f"classifiers of {listed(list(data_sets))}"] if data_sets else []
     subjects = "; ".join(asked)
-    return f"Is self-supervision helpful? {subjects[:1].upper()}{subjects[1:]}"
+    return f"Is self-supervision helpful? {subjects[:1].upper()}{subjects[1:]}".strip()

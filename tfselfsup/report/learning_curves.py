@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from tfselfsup.report import reference_scores, stratified_bootstrap
-from tfselfsup.report.aggregate import AgentRun, group_seeds
+from tfselfsup.report.agents import AgentRun, group_seeds
 from tfselfsup.report.evidence import counted
 from tfselfsup.report.figures import LINE_STYLES
 from tfselfsup.report.stratified_bootstrap import ENOUGH_RUNS

@@ -14,7 +14,7 @@ import pandas as pd
 from tfselfsup.config import Experiment
 from tfselfsup.config.flattened import flattened
 from tfselfsup.report import classifier_rows
-from tfselfsup.report.aggregate import AgentRun, group_over_games
+from tfselfsup.report.agents import AgentRun, group_over_games
 from tfselfsup.report.classifier_tables import of_data_set
 from tfselfsup.report.classifiers import ClassifierRun, group_splits_and_seeds
 

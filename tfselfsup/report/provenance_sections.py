@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tfselfsup.config import Experiment
 from tfselfsup.report import provenance
-from tfselfsup.report.aggregate import AgentRun
+from tfselfsup.report.agents import AgentRun
 from tfselfsup.report.classifiers import ClassifierRun
 from tfselfsup.report.document import Picture, Section, Table
+from tfselfsup.report.probe_failures import ProbeFailures
 
 SETTINGS_NOTE = (
     "The settings in which not all of them agree. Not listed: the game, the split, the seed, paths,"
@@ -35,17 +36,22 @@ PICTURES = {
 }
 
 
-def sections(agents: Sequence[AgentRun], classifiers: Sequence[ClassifierRun]) -> list[Section]:
+def sections(
+    agents: Sequence[AgentRun],
+    classifiers: Sequence[ClassifierRun],
+    probes: Sequence[ProbeFailures] = (),
+) -> list[Section]:
     """Makes the sections of pictures, of settings and of environments.
 
     Args:
         agents: Scored agents.
         classifiers: Scored classifiers.
+        probes: Probes whose failures were counted.
 
     Returns:
         Those sections that have content.
     """
-    paths = list(dict.fromkeys(run.path for run in (*agents, *classifiers)))
+    paths = list(dict.fromkeys(run.path for run in (*agents, *classifiers, *probes)))
     pictures = [picture for path in paths for picture in _pictures(path)]
     made = [Section("Maps and games", (PICTURES_NOTE,), tuple(pictures))] if pictures else []
     groups = {"agents": provenance.settings_of_agents(agents)}

@@ -10,7 +10,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from tfselfsup.report import published
-from tfselfsup.report.aggregate import AgentRun, group_seeds
+from tfselfsup.report.agents import AgentRun, group_seeds
 
 MEASURED = ("measured", "difference", "std", "games", "seeds", "agent steps", "hours")
 

@@ -83,7 +83,8 @@ def summary(runs: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row for each probe and scale, in the order of `runs`: `runs`, `diverged`, `at_chance`,
-        `failed` (either), and the accuracy's `mean`, `min` and `max`.
+        `failed` (either), and of the accuracies the mean, `accuracy`, the `lowest` and the
+        `highest`, NaN where no weights are finite.
     """
     runs = runs.assign(failed=runs["diverged"] | runs["at_chance"])
     return (
@@ -93,9 +94,9 @@ def summary(runs: pd.DataFrame) -> pd.DataFrame:
             diverged=("diverged", "sum"),
             at_chance=("at_chance", "sum"),
             failed=("failed", "sum"),
-            mean=("accuracy", "mean"),
-            min=("accuracy", "min"),
-            max=("accuracy", "max"),
+            accuracy=("accuracy", "mean"),
+            lowest=("accuracy", "min"),
+            highest=("accuracy", "max"),
         )
         .reset_index()
     )
