@@ -50,8 +50,22 @@ def test_seeds_whose_splits_overlap_are_worth_fewer():
     found = evidence.paired([1, 2, 3], overlap=0.2 / 0.7)
     half = 4.3026527 * math.sqrt(1 / 3 + 2 / 7)
     assert (found.low, found.high) == pytest.approx((2 - half, 2 + half))
-    # However many there are, the mean stays as uncertain as half of one seed.
-    assert evidence.paired([0.0, 1, 2], overlap=0.5).seeds_needed is None
+    # However many there are, the mean stays as uncertain as half of one seed: a standard error of
+    # 0.7071, of which a power of 80% at the level 0.05 demands 1.960 + 0.842, 1.981 in all.
+    lost = evidence.paired([0.0, 1, 2], overlap=0.5)
+    assert lost.seeds_needed == math.inf
+    assert evidence.what_would_tell(lost) == (
+        "If the difference is as measured, it takes more than seeds that split the same data,"
+        " however many, to tell."
+    )
+    assert evidence.paired([0.979, 1.979, 2.979], overlap=0.5).seeds_needed == math.inf
+    assert evidence.paired([0.984, 1.984, 2.984], overlap=0.5).seeds_needed is None  # over 100
+    assert evidence.paired([1.1, 2.1, 3.1], overlap=0.5).seeds_needed == 35
+    power = {
+        n: stats.nct.sf(stats.t.ppf(0.975, n - 1), n - 1, 2.1 / math.sqrt(1 / n + 0.5))
+        for n in (34, 35)
+    }
+    assert power[34] < 0.8 <= power[35]
     few, more = evidence.paired([9.0, 10, 11]), evidence.paired([9.0, 10, 11], overlap=4.0)
     assert few.seeds_needed == 3 < more.seeds_needed
 

@@ -76,8 +76,8 @@ class Difference:
             none.
         high: Its upper end.
         seeds: On the side that has fewer.
-        seeds_needed: On each side, to tell such a difference from 0; None if more than
-            `PRACTICAL_SEEDS`, or if one seed does not show the spread.
+        seeds_needed: On each side, to tell such a difference from 0; infinite if no number is
+            enough; None if more than `PRACTICAL_SEEDS`, or if one seed does not show the spread.
         over_seeds: Student's interval where low and high hold another one, too; else None.
         over_sources: The interval over sources alone, of the trainings as they are; None where
             it is not known.
@@ -89,7 +89,7 @@ class Difference:
     low: float | None
     high: float | None
     seeds: int
-    seeds_needed: int | None
+    seeds_needed: float | None
     over_seeds: tuple[float, float] | None = None
     over_sources: tuple[float, float] | None = None
     same_images: bool = False
@@ -157,7 +157,9 @@ def _is_none(deviation: float, mean: float) -> bool:
     return deviation <= 1e-9 * max(1.0, abs(mean))
 
 
-def _seeds_needed(mean: float, deviation: float, paired: bool, overlap: float = 0.0) -> int | None:
+def _seeds_needed(
+    mean: float, deviation: float, paired: bool, overlap: float = 0.0
+) -> float | None:
     """Counts the seeds a side at which a t test finds such a difference four times of five."""
     from statsmodels.stats.power import TTestIndPower, TTestPower
 
@@ -170,7 +172,11 @@ def _seeds_needed(mean: float, deviation: float, paired: bool, overlap: float = 
     effects = np.minimum(abs(mean) / (deviation * np.sqrt(1 + counts * overlap)), 10)
     power = [test.power(effect, n, 1 - LEVEL) for effect, n in zip(effects, counts, strict=True)]
     enough = counts[np.array(power) >= POWER]
-    return int(enough[0]) if enough.size else None
+    if enough.size:
+        return int(enough[0])
+    # However many seeds split the same data, the variance stays above s^2 overlap.
+    detectable = sum(stats.norm.ppf([(1 + LEVEL) / 2, POWER])) * deviation * math.sqrt(overlap)
+    return math.inf if abs(mean) < detectable else None
 
 
 def widened(
@@ -239,6 +245,8 @@ def _seeds_in_words(difference: Difference) -> str:
     needed = difference.seeds_needed
     if needed is None:
         return f"more than {PRACTICAL_SEEDS} seeds on each side"
+    if needed == math.inf:
+        return "more than seeds that split the same data, however many,"
     # The spread of a few seeds may say that fewer are enough than were not.
     needed = max(needed, difference.seeds + 1)
     return f"about {needed} seeds on each side ({difference.seeds} so far)"
