@@ -55,6 +55,19 @@ def test_a_treatment_is_named_with_its_settings(mode, tasks, told):
     assert found.of == f"task ({told})"
 
 
+def test_treatments_that_differ_in_their_settings_name_them_once():
+    runs = [scored("dqn", 1.0)]
+    for mode in ("joint", "alternate"):
+        run = scored("rotation", 1.0, mode=mode)
+        run.evaluation["mode"] = mode
+        runs.append(run)
+    found = agent_comparisons.comparisons(runs)["pong"]
+    assert [one.of for one in found] == [
+        "rotation (joint, weight 1)",
+        "rotation (alternate, weight 1)",
+    ]
+
+
 def test_one_seed_proves_nothing():
     (found,) = agent_comparisons.comparisons([*seeds("dqn", [1.0]), *seeds("rotation", [21.0])])[
         "pong"

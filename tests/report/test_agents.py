@@ -62,6 +62,7 @@ def test_what_is_missing_is_named():
 
 def run_of(agent, seed=0, mode=None, **settings) -> AgentRun:
     evaluation = {"agent": agent, "game": "pong", "mode": mode, "seed": seed, "agent_steps": 100}
+    settings |= {} if mode is None else {"mode": mode}
     agent_config = dataclasses.replace(AgentConfig(), **settings)
     experiment = AgentExperiment(seed=seed, agent=agent_config)
     return AgentRun(Path(agent), experiment, evaluation, pd.DataFrame())
@@ -99,10 +100,24 @@ def test_modes_and_tasks_options_are_told_apart():
     ]
     groups = agents.group_seeds(runs, "pong")
     assert list(groups.values()) == [[run] for run in runs]
-    expected = ((4, "alternate"), (12, "alternate"), (4, "joint"))
-    for name, (classes, mode) in zip(groups, expected, strict=True):
-        assert name.startswith("sequence, agent.tasks [")
-        assert f"'classes': {classes}" in name and name.endswith(f", mode {mode}")
+    assert list(groups) == [
+        "sequence (alternate, weight 1, classes 4)",
+        "sequence (alternate, weight 1, classes 12)",
+        "sequence (joint, weight 1, classes 4)",
+    ]
+
+
+def test_updates_of_the_tasks_alone_and_other_settings_are_told_apart():
+    tasks = (TaskConfig("rotation", 0.5), TaskConfig("jigsaw"))
+    runs = [
+        run_of("rotation + jigsaw", mode="pretrain", tasks=tasks, pretrain_updates=n, gamma=gamma)
+        for n, gamma in ((10, 0.99), (20, 0.9))
+    ]
+    assert list(agents.group_seeds(runs, "pong")) == [
+        "rotation + jigsaw (pretrain, 10 updates before, rotation weight 0.5, jigsaw weight 1)",
+        "rotation + jigsaw (pretrain, 20 updates before, rotation weight 0.5, jigsaw weight 1),"
+        " agent.gamma 0.9",
+    ]
 
 
 def test_scores_of_different_protocols_are_told_apart():

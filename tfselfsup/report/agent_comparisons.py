@@ -84,7 +84,9 @@ def _differing(own: dict[str, Any], others: dict[str, Any]) -> list[str]:
 def _compared(groups: dict[str, list[AgentRun]], name: str, without: str, game: str) -> Comparison:
     scores, others = (statistics.run_scores(groups[side]) for side in (name, without))
     difference = evidence.independent(scores, others)
-    hypothesis = Hypothesis(f"{name} ({_settings(groups[name][0])})", without, f"on {game}")
+    settings = f" ({groups[name][0].task_settings()})"
+    treatment = name if settings in name else name + settings
+    hypothesis = Hypothesis(treatment, without, f"on {game}")
     figures = f"mean raw score {evidence.interval_in_words(difference, 2)}"
     figures += f", {_seeds(len(scores), len(others))}"
     if difference.seeds > 1:
@@ -92,17 +94,6 @@ def _compared(groups: dict[str, list[AgentRun]], name: str, without: str, game: 
         better = statistics.probability_of_improvement(scores[:, None], others[:, None]).value
         figures += f"; of all pairs of a run with it and one without, it won {better:.0%}"
     return Comparison.of_difference(hypothesis, difference, AGENT, "mean raw score", figures)
-
-
-def _settings(run: AgentRun) -> str:
-    """Tells how the tasks were trained: `alternate, weight 0.1`."""
-    agent = run.experiment.agent
-    told = [agent.mode]
-    for task in agent.tasks:
-        whose = f"{task.name} " if len(agent.tasks) > 1 else ""
-        told.append(f"{whose}weight {task.weight:g}")
-        told += [f"{whose}{key} {value}" for key, value in task.options.items()]
-    return ", ".join(told)
 
 
 def _seeds(own: int, others: int) -> str:

@@ -16,6 +16,8 @@ import pandas as pd
 from tfselfsup.config import AgentExperiment, LoggingConfig, RuntimeConfig, differences
 from tfselfsup.report import fields
 
+ABOUT_TASK = {"mode", "agent.tasks", "agent.pretrain_updates"}
+
 
 @dataclass(frozen=True)
 class AgentRun:
@@ -42,8 +44,23 @@ class AgentRun:
 
     def settings_but_task(self) -> dict[str, Any]:
         """Returns how it was trained and scored but for the game, the seed and the task."""
-        about_task = ("agent", "mode", "agent.tasks", "agent.pretrain_updates")
-        return {key: value for key, value in _compared(self).items() if key not in about_task}
+        return {
+            key: value
+            for key, value in _compared(self).items()
+            if key != "agent" and key not in ABOUT_TASK
+        }
+
+    def task_settings(self) -> str:
+        """Tells how its tasks are learnt: `alternate, weight 0.1`."""
+        agent = self.experiment.agent
+        told = [agent.mode]
+        if agent.pretrain_updates:
+            told.append(f"{agent.pretrain_updates} updates before")
+        for task in agent.tasks:
+            whose = f"{task.name} " if len(agent.tasks) > 1 else ""
+            told.append(f"{whose}weight {task.weight:g}")
+            told += [f"{whose}{key} {value}" for key, value in task.options.items()]
+        return ", ".join(told)
 
     def identity(self) -> str:
         """Names all that tells one scored agent from another."""
@@ -60,8 +77,8 @@ def group_seeds(runs: Iterable[AgentRun], game: str) -> dict[str, list[AgentRun]
 
     Returns:
         The runs of each agent by its name, with the settings in which agents of one name differ:
-        `dqn`, or `rotation, mode joint` beside `rotation, mode alternate`. An agent whose training
-        or scoring was another one, or is not finished, is another agent.
+        `dqn`, or `rotation (joint, weight 1)` beside `rotation (alternate, weight 1)`. An agent
+        whose training or scoring was another one, or is not finished, is another agent.
     """
     return group_over_games(run for run in runs if run.evaluation["game"] == game)
 
@@ -120,7 +137,10 @@ def _distinction(run: AgentRun, alike: list[AgentRun]) -> str:
     mine, others = _compared(run), [_compared(other) for other in alike]
     keys = sorted({key for other in others for key in other})
     differing = [key for key in keys if len({str(other.get(key)) for other in others}) > 1]
-    return "".join(f", {key} {mine[key]}" for key in differing if key in mine)
+    of_tasks = f" ({run.task_settings()})" if run.tasks and ABOUT_TASK & {*differing} else ""
+    return of_tasks + "".join(
+        f", {key} {mine[key]}" for key in differing if key in mine and key not in ABOUT_TASK
+    )
 
 
 # What a report needs of an evaluation, and whether a value is what it should be.
