@@ -233,18 +233,37 @@ def test_probes_that_fail_are_counted(faces, tmp_path, monkeypatch, capsys):
     ]
 
 
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"metrics.csv": ""}, "expected a new folder, or one of counted probes, for --run_dir"),
+        (
+            {"config.yaml": "data: {path: others}\n", "evaluation.json": '{"kind": "probes"}'},
+            "holds a run with data.path=others, got no/such/data",
+        ),
+        ({"config.yaml": "environment: {game: pong}\n"}, "ClassifierExperiment"),
+    ],
+)
 def test_probes_are_not_counted_into_the_folder_of_another_run(
-    faces, tmp_path, monkeypatch, capsys
+    files, message, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(benchmark, "start_tensorflow", lambda runtime: None)
-    (tmp_path / "config.yaml").write_text("seed: 0\n")
-    with pytest.raises(SystemExit) as ended:
-        benchmark.main(["probes", "--data", str(faces), "--run_dir", str(tmp_path)])
-    message = capsys.readouterr().err
-    assert ended.value.code == 2 and message.count("\n") == 1
-    assert f"expected a new folder, or one of counted probes, for --run_dir, got {tmp_path}" in (
-        message
-    )
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(SystemExit) as ended:  # before the data are even looked for
+        benchmark.main(["probes", "--data", "no/such/data", "--run_dir", str(tmp_path)])
+    printed = capsys.readouterr().err
+    assert ended.value.code == 2 and printed.count("\n") == 1
+    assert message in printed and str(tmp_path) in printed
+
+
+def test_a_count_that_was_interrupted_is_begun_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "start_tensorflow", lambda runtime: None)
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            benchmark.main(["probes", "--data", "no/such/data", "--run_dir", str(tmp_path / "run")])
+        assert "no/such/data" in capsys.readouterr().err
+    assert (tmp_path / "run" / "config.yaml").exists()
 
 
 def serving(folder, capsys, *arguments):

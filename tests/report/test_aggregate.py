@@ -191,6 +191,7 @@ def lacking(*names) -> dict:
         pytest.param(
             {"kind": "poem"}, None, "a classifier or probes, got 'poem'", id="another kind"
         ),
+        pytest.param({"kind": ["agent"]}, None, "probes, got ['agent']", id="a list of kinds"),
         pytest.param(
             {"kind": "classifier", "model": "alexnet"}, None, "weights", id="half a classifier"
         ),

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -144,9 +145,12 @@ def test_data_sets_of_one_name_are_told_apart_by_their_hashes():
         **{"trained_on": "dfdc", "trained_on_hash": "abcdefabcd"},
     )
     runs = [one, other, older, elsewhere]
-    shared = classifiers.shared_names(runs)
+    shared = classifiers.shared_names(run.evaluation for run in runs)
     assert shared == {"dfdc"}
-    told = [run.told_apart(shared) for run in runs]
+    told = [
+        dataclasses.replace(run, evaluation=classifiers.told_apart(run.evaluation, shared))
+        for run in runs
+    ]
     assert [run.evaluation["data_set"] for run in told] == [
         *("dfdc (fingerprint 12345678)", "dfdc (fingerprint abcdefab)", "dfdc", "ff")
     ]
@@ -157,8 +161,10 @@ def test_data_sets_of_one_name_are_told_apart_by_their_hashes():
 
 def test_a_name_that_means_one_data_set_stays():
     runs = [scored(data_hash="1234567890"), scored(seed=1, data_hash="1234567890"), scored(seed=2)]
-    assert classifiers.shared_names(runs) == set()
-    assert [run.told_apart(set()) for run in runs] == runs
+    assert classifiers.shared_names(run.evaluation for run in runs) == set()
+    assert [classifiers.told_apart(run.evaluation, set()) for run in runs] == [
+        run.evaluation for run in runs
+    ]
     (group,) = classifiers.group_splits_and_seeds(runs)
     assert group == runs
 

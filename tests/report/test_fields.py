@@ -11,7 +11,7 @@ from tfselfsup.report import fields
         (fields.is_name, ["a"], ["", None, 1, ["a"]]),
         (fields.is_number, [0, -1.5, 1e308], [True, "1", None, math.nan, -math.inf, 10**400]),
         (fields.is_share, [0, 0.5, 1], [-0.1, 1.1, math.nan, False, "0.5"]),
-        (fields.is_count, [0, 7], [-1, 1.0, True, "1"]),
+        (fields.is_count, [0, 7, 2**63 - 1], [-1, 1.0, True, "1", 2**63, 10**400]),
         (fields.is_loss, [0, 3.5], [-0.1, math.inf, None]),
         (fields.is_flag, [True, False], [0, 1, None, "true"]),
         (fields.is_object, [{}, {"a": 1}], [[], None, "{}"]),

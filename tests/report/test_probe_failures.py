@@ -65,6 +65,32 @@ def test_the_table_has_a_row_for_each_probe_and_scale():
     assert table.exact.loc[0, "lowest"] == 0.5791
 
 
+def test_a_row_may_be_without_an_accuracy():
+    row = {name: value for name, value in ADAM.items() if name != "accuracy"}
+    counted = COUNTED | {"probes": [row]}
+    assert probe_failures.invalid_fields(counted) == []
+    (section,) = probe_failures.sections([ProbeFailures(Path("a"), counted)])
+    assert section.items[0].frame["accuracy"].tolist() == [""]
+
+
+def test_data_sets_of_one_name_are_told_apart(tmp_path):
+    other = COUNTED | {"data_hash": "abcdefabcd"}
+    folders = [made_run(tmp_path / "a", COUNTED), made_run(tmp_path / "b", other)]
+    runs, left_out = aggregate.read_runs(folders)
+    assert left_out == []
+    assert [run.evaluation["data_set"] for run in runs] == [
+        "dfdc (fingerprint 12345678)",
+        "dfdc (fingerprint abcdefab)",
+    ]
+
+
+def test_counts_beside_broken_settings_are_left_out(tmp_path):
+    path = made_run(tmp_path / "run", COUNTED)
+    (path / "config.yaml").write_text("mode: no_such_mode\n")
+    runs, (left_out,) = aggregate.read_runs([path])
+    assert runs == [] and "no_such_mode" in left_out.reason
+
+
 def test_without_probes_there_is_no_section():
     assert probe_failures.sections([]) == []
 

@@ -97,7 +97,7 @@ def measure_probes(parsed) -> list[dict]:
         data=ImageDataConfig(path=parsed.data),
         encoder=EncoderConfig(trunk=parsed.trunk, weights=parsed.weights),
     )
-    run = None if parsed.run_dir is None else _run_of_probes(parsed.run_dir)
+    run = None if parsed.run_dir is None else _start_counting(parsed.run_dir, experiment)
     data = parts.open_data(experiment.data)
     encoder = classifier_encoders.make_encoder(experiment, data)
     features = trained_classifier.features_of_all(experiment, encoder, data)
@@ -111,7 +111,6 @@ def measure_probes(parsed) -> list[dict]:
     )
     counted = divergence.summary(runs)
     if run is not None:
-        run.start(experiment)
         rows = json.loads(counted.to_json(orient="records", double_precision=15))
         run.write_evaluation(
             {
@@ -128,11 +127,14 @@ def measure_probes(parsed) -> list[dict]:
     return counted.round(3).to_dict("records")
 
 
-def _run_of_probes(path: str) -> RunDirectory:
-    """Points at the folder for the counts, before hours go into what cannot be written there."""
+def _start_counting(path: str, experiment: ClassifierExperiment) -> RunDirectory:
+    """Begins the folder for the counts, before time goes into what cannot be written there."""
     run = RunDirectory(path)
-    if any(Path(path).glob("*")) and (run.evaluation() or {}).get("kind") != "probes":
+    # What an interrupted count leaves is begun again.
+    others = {file.name for file in Path(path).glob("*")} - {"config.yaml", "environment.json"}
+    if others and (run.evaluation() or {}).get("kind") != "probes":
         raise ValueError(
             f"expected a new folder, or one of counted probes, for --run_dir, got {path}"
         )
+    run.start(experiment)
     return run

@@ -39,10 +39,10 @@ def main(arguments: list[str] | None = None) -> None:
 def write_report(
     run_dirs: Iterable[str | Path], out: Path, notes_file: str | Path | None = None
 ) -> str:
-    """Writes what there is to tell of agents, and of classifiers.
+    """Writes what there is to tell of agents, of classifiers and of failing probes.
 
     Args:
-        run_dirs: Run directories of either.
+        run_dirs: Run directories of these.
         out: The folder, made if it is not there: `report.md`, the same as one page to open in a
             browser, `index.html`, and every table and every figure in files of its own.
         notes_file: Markdown to be added to the sections, or None.

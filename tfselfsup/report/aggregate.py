@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from tfselfsup.config import AgentExperiment
+from tfselfsup.config import AgentExperiment, ClassifierExperiment
 from tfselfsup.messages import one_line
 from tfselfsup.report import agents, classifier_files, classifiers, probe_failures
 from tfselfsup.report.agents import AgentRun
@@ -41,11 +42,14 @@ def read_runs(paths: Iterable[str | Path]) -> tuple[list[Run], list[LeftOut]]:
             with _listing(left_out, file):
                 run = _classifier(path, classifier_files.read_evaluation(file), file.name)
                 found.append(_with_tables(run, file, left_out))
-    shared = classifiers.shared_names(run for run in found if isinstance(run, ClassifierRun))
+    of_data = [run for run in found if not isinstance(run, AgentRun)]
+    shared = classifiers.shared_names(run.evaluation for run in of_data)
     runs: list[Run] = []
     seen: dict[tuple[str, str], Path] = {}
     for run in found:
-        one = run.told_apart(shared) if isinstance(run, ClassifierRun) else run
+        one = run
+        if not isinstance(run, AgentRun):
+            one = replace(run, evaluation=classifiers.told_apart(run.evaluation, shared))
         with _listing(left_out, run.path):
             _check_is_new(one, seen)
             runs.append(one)
@@ -84,17 +88,21 @@ def _read(path: Path) -> Run:
     if evaluation is None:
         raise ValueError(_why_unscored(run))
     kind = evaluation.get("kind")
-    if kind not in _READERS:
+    reader = _READERS.get(kind) if isinstance(kind, str) else None
+    if reader is None:
         raise ValueError(
             f"expected the evaluation of an agent, a classifier or probes, got {kind!r}"
         )
-    return _READERS[kind](path, evaluation)
+    return reader(path, evaluation)
 
 
 def _why_unscored(run: RunDirectory) -> str:
     if getattr(run.experiment(), "mode", None) == "pretrain":
         return "it is a pre-training, which has no score; runs that load its trunk have"
-    return "it has not been scored; run bin/evaluate_agent or bin/evaluate_classifier on it"
+    return (
+        "it has not been scored; run bin/evaluate_agent or bin/evaluate_classifier on it, or"
+        " bin/benchmark again if it counts probes"
+    )
 
 
 def _agent(path: Path, evaluation: dict[str, Any]) -> AgentRun:
@@ -112,6 +120,7 @@ def _classifier(
 
 def _probes(path: Path, evaluation: dict[str, Any]) -> ProbeFailures:
     _check(probe_failures.invalid_fields(evaluation))
+    RunDirectory.existing(path).experiment(ClassifierExperiment)  # whose settings are sound
     return ProbeFailures(path, evaluation)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable
@@ -66,19 +65,6 @@ class ClassifierRun:
     def _protocol(self) -> dict[str, Any]:
         return self.evaluation.get("protocol") or {}
 
-    def told_apart(self, names: Collection[str]) -> ClassifierRun:
-        """Adds to names that several data sets share the first digits of their fingerprints.
-
-        Args:
-            names: Such names, see `shared_names`.
-        """
-        new = {
-            key: f"{name} (fingerprint {fingerprint[:HASH_DIGITS]})"
-            for key, name, fingerprint in _data_sets(self.evaluation)
-            if name in names
-        }
-        return dataclasses.replace(self, evaluation=self.evaluation | new) if new else self
-
     def settings(self) -> dict[str, Any]:
         """Returns how it was trained and scored, beyond its model, its split and its seed."""
         protocol = {name: value for name, value in self._protocol.items() if name != PRETRAINED}
@@ -110,17 +96,32 @@ def _data_sets(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def shared_names(runs: Iterable[ClassifierRun]) -> set[str]:
+def shared_names(evaluations: Iterable[dict[str, Any]]) -> set[str]:
     """Finds the names that data sets of different content have, such as `dfdc`.
 
     Args:
-        runs: Scored classifiers; those of older versions do not say which data set they mean.
+        evaluations: The contents of files evaluation.json; those of older versions do not say which
+            data set they mean.
     """
     fingerprints: dict[str, set[str]] = defaultdict(set)
-    for run in runs:
-        for _, name, fingerprint in _data_sets(run.evaluation):
+    for evaluation in evaluations:
+        for _, name, fingerprint in _data_sets(evaluation):
             fingerprints[name].add(fingerprint)
     return {name for name, found in fingerprints.items() if len(found) > 1}
+
+
+def told_apart(evaluation: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Adds to names that several data sets share the first digits of their fingerprints.
+
+    Args:
+        evaluation: The content of evaluation.json.
+        names: Such names, see `shared_names`.
+    """
+    return evaluation | {
+        key: f"{name} (fingerprint {fingerprint[:HASH_DIGITS]})"
+        for key, name, fingerprint in _data_sets(evaluation)
+        if name in names
+    }
 
 
 def group_splits_and_seeds(runs: Iterable[ClassifierRun]) -> list[list[ClassifierRun]]:

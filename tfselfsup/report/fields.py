@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Check = Callable[[Any], bool]
+LARGEST = 2**63 - 1  # of an int64
 
 
 def is_name(value: Any) -> bool:
@@ -27,8 +28,9 @@ def is_share(value: Any) -> bool:
 
 
 def is_count(value: Any) -> bool:
-    """Tells whether a value is a whole number of 0 or more."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    """Tells whether a value is a whole number of 0 or more that a table can hold."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return is_whole and 0 <= value <= LARGEST
 
 
 def is_loss(value: Any) -> bool:

@@ -72,7 +72,7 @@ def _rows(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
     about = {
         name: evaluation[name] for name in ("data_set", "model", "weights", "stand_in", "split")
     }
-    return [about | {name: row[name] for name in PROBE_FIELDS} for row in evaluation["probes"]]
+    return [about | {name: row.get(name) for name in PROBE_FIELDS} for row in evaluation["probes"]]
 
 
 def _shown(exact: pd.DataFrame) -> pd.DataFrame:
