@@ -61,7 +61,12 @@ def test_a_network_that_has_epochs_left_is_unfinished(all_kinds, kind):
 
 @pytest.mark.parametrize(
     "change",
-    [{"part": "validation"}, {"protocol": {"checkpoint": "last"}}, {"protocol": None}],
+    [
+        {"part": "validation"},
+        {"protocol": {"checkpoint": "last"}},
+        {"protocol": None},
+        {"protocol": "last"},
+    ],
     ids=str,
 )
 def test_a_score_of_another_kind_is_not_the_final_one(all_kinds, change):

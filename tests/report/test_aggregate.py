@@ -39,16 +39,20 @@ CLASSIFIER = {
 METRICS = "agent_steps,loss/q,evaluation_score\n100,,\n200,0.5,-3.0\n"
 
 
-def made_run(path, evaluation=EVALUATION, metrics=METRICS):
+def made_run(path, evaluation=EVALUATION, metrics=METRICS, settings="seed: 0\n"):
     """Writes a run directory; what is None is left out, and text is written as it stands."""
     path.mkdir()
-    (path / "config.yaml").write_text("seed: 0\n")
+    (path / "config.yaml").write_text(settings)
     if evaluation is not None:
         text = evaluation if isinstance(evaluation, str) else json.dumps(evaluation)
         (path / "evaluation.json").write_text(text)
     if metrics is not None:
         (path / "metrics.csv").write_text(metrics)
     return path
+
+
+def made_classifier(path, evaluation=CLASSIFIER):
+    return made_run(path, evaluation, metrics=None, settings="mode: probe\n")
 
 
 def test_a_scored_run_is_read(tmp_path):
@@ -78,9 +82,9 @@ def test_the_order_is_the_one_given(tmp_path):
 
 def test_agents_and_classifiers_are_read_together(tmp_path):
     given = [
-        made_run(tmp_path / "classifier", CLASSIFIER, metrics=None),
+        made_classifier(tmp_path / "classifier"),
         made_run(tmp_path / "agent"),
-        made_run(tmp_path / "random_split", CLASSIFIER | {"split": "random"}, metrics=None),
+        made_classifier(tmp_path / "random_split", CLASSIFIER | {"split": "random"}),
     ]
     runs, left_out = aggregate.read_runs(given)
     assert ([run.path for run in runs], left_out) == (given, [])
@@ -92,7 +96,7 @@ def test_agents_and_classifiers_are_read_together(tmp_path):
 def test_the_second_of_two_equal_classifiers_is_left_out(tmp_path):
     # Counted as a seed of its own, it would narrow nothing and still look like evidence.
     path, copy, other_seed = (
-        made_run(tmp_path / name, CLASSIFIER | {"seed": seed}, metrics=None)
+        made_classifier(tmp_path / name, CLASSIFIER | {"seed": seed})
         for name, seed in (("run", 0), ("copy", 0), ("seed", 1))
     )
     runs, left_out = aggregate.read_runs([path, copy, other_seed, path])
@@ -111,7 +115,7 @@ ROBUSTNESS = "data_set,part,checkpoint,corruption,strength,accuracy,auc\n"
 
 
 def test_a_classifier_is_read_with_all_that_it_was_scored_on(tmp_path):
-    path = made_run(tmp_path / "run", CLASSIFIER, metrics=None)
+    path = made_classifier(tmp_path / "run")
     (path / "evaluation_on_ff.json").write_text(json.dumps(ON_OTHER))
     (path / "robustness.csv").write_text(ROBUSTNESS + "dfdc,test,only,blur,0,0.75,0.5\n")
     (path / "robustness_on_ff.csv").write_text(ROBUSTNESS + "ff,all,only,blur,0,0.25,0.5\n")
@@ -122,7 +126,7 @@ def test_a_classifier_is_read_with_all_that_it_was_scored_on(tmp_path):
 
 
 def test_two_data_sets_of_one_name_are_no_seeds_of_one_another(tmp_path):
-    path = made_run(tmp_path / "run", CLASSIFIER | {"data_hash": "12345678"}, metrics=None)
+    path = made_classifier(tmp_path / "run", CLASSIFIER | {"data_hash": "12345678"})
     for number, digest in enumerate(("abcdefab", "cdefabcd")):
         file = path / f"evaluation_on_dfdc_{digest}.json"
         on_other = ON_OTHER | {"data_set": "dfdc", "data_hash": digest}
@@ -143,7 +147,7 @@ def test_two_data_sets_of_one_name_are_no_seeds_of_one_another(tmp_path):
 
 
 def test_a_classifier_that_was_scored_on_other_data_only_is_read(tmp_path):
-    path = made_run(tmp_path / "run", None, metrics=None)
+    path = made_classifier(tmp_path / "run", None)
     (path / "evaluation_on_ff.json").write_text(json.dumps(ON_OTHER))
     (run,), (skipped,) = aggregate.read_runs([path])
     assert run.evaluation == ON_OTHER and run.robustness is None
@@ -164,7 +168,7 @@ def test_a_classifier_that_was_scored_on_other_data_only_is_read(tmp_path):
     ],
 )
 def test_what_is_broken_beside_an_evaluation_is_named_alone(tmp_path, name, content, reason):
-    path = made_run(tmp_path / "run", CLASSIFIER, metrics=None)
+    path = made_classifier(tmp_path / "run")
     (path / name).write_text(content)
     (run,), (skipped,) = aggregate.read_runs([path])
     assert run.evaluation == CLASSIFIER and run.robustness is None
@@ -256,16 +260,22 @@ def test_a_pre_training_is_said_to_have_no_score(tmp_path):
 
 
 def test_broken_answers_are_listed_and_the_scores_reported(tmp_path):
-    path = made_run(tmp_path / "run", CLASSIFIER)
-    (path / "config.yaml").write_text("mode: probe\n")
+    path = made_classifier(tmp_path / "run")
     (path / "predictions.csv").write_text("source\n")
     (run,), (left_out,) = aggregate.read_runs([path])
     assert run.predictions is None
     assert "predictions.csv is broken" in left_out.reason
 
 
+def test_a_classifiers_score_beside_an_agents_settings_is_left_out(tmp_path):
+    path = made_classifier(tmp_path / "run")
+    (path / "config.yaml").write_text("environment: {game: pong}\n")
+    runs, (left_out,) = aggregate.read_runs([path])
+    assert runs == [] and "ClassifierExperiment" in left_out.reason
+
+
 def test_a_classifier_with_broken_settings_is_left_out(tmp_path):
-    path = made_run(tmp_path / "run", CLASSIFIER)
+    path = made_classifier(tmp_path / "run")
     (path / "config.yaml").write_text("mode: no_such_mode\n")
     runs, (left_out,) = aggregate.read_runs([path])
     assert runs == [] and "no_such_mode" in left_out.reason

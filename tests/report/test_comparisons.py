@@ -35,6 +35,6 @@ def test_the_table_lists_all_scores():
     assert table["low"].dtype == float and pd.isna(table["low"][1])
     shown = comparisons.presented(table)
     assert shown.iloc[0].tolist() == [
-        *("Does it help?", "accuracy", "+0.200", "0.100 to 0.300", "3", "helps")
+        *("Does it help?", "accuracy", "+0.2000", "0.1000 to 0.3000", "3", "helps")
     ]
     assert shown["95% interval"][1] == ""

@@ -54,10 +54,15 @@ def test_seeds_whose_splits_overlap_are_worth_fewer():
     # 0.7071, of which a power of 80% at the level 0.05 demands 1.960 + 0.842, 1.981 in all.
     lost = evidence.paired([0.0, 1, 2], overlap=0.5)
     assert lost.seeds_needed == math.inf
-    assert evidence.what_would_tell(lost) == (
-        "If the difference is as measured, it takes more than seeds that split the same data,"
-        " however many, to tell."
+    told = "If the difference is as measured, no number of further splits of these data tells;"
+    assert evidence.what_would_tell(lost) == f"{told} it takes more data."
+    # 4 wide, so that one standard error is 4 / 3.92, and 2.80 of them are demanded: 2.86 squared.
+    with_sources = widened(lost, -1, 3, over_sources=(-1, 3), same_images=False)
+    assert evidence.what_would_tell(with_sources) == (
+        f"{told} it takes more data, with about 9 times as many test sources."
     )
+    assert evidence.paired([-1.0, 0, 1], overlap=0.5).seeds_needed == math.inf
+    assert evidence.paired([-1.0, 0, 1]).seeds_needed is None
     assert evidence.paired([0.979, 1.979, 2.979], overlap=0.5).seeds_needed == math.inf
     assert evidence.paired([0.984, 1.984, 2.984], overlap=0.5).seeds_needed is None  # over 100
     assert evidence.paired([1.1, 2.1, 3.1], overlap=0.5).seeds_needed == 35

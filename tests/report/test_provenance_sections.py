@@ -43,6 +43,18 @@ def test_maps_of_different_questions_are_told_apart(run):
     )
 
 
+def test_pictures_that_cannot_be_read_are_listed_and_not_shown(run):
+    broken = run.path / "videos" / "game_1.mp4"
+    broken.symlink_to("no such file")
+    (run.path / "figures" / "folder.png").mkdir()
+    assert len(pictures_of(run)) == 4
+    left_out = provenance_sections.unreadable_pictures([run.path, run.path])
+    assert [(one.path.name, one.reason) for one in left_out] == [
+        ("folder.png", "it cannot be read: Is a directory"),
+        ("game_1.mp4", "it cannot be read: No such file or directory"),
+    ]
+
+
 def test_each_kind_of_picture_has_its_own_words(run):
     words = {name: picture.alt for name, picture in pictures_of(run).items()}
     assert words["own_smoothgrad_class_absolute_000_a"] == (

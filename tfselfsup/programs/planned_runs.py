@@ -191,12 +191,13 @@ class PlannedClassifier(PlannedRun):
 
     def is_done(self) -> bool:
         """Tells whether the run has its final score: of the last epoch, on the test part."""
-        evaluation, experiment = self.run.evaluation(), self.experiment
+        evaluation, experiment = self.run.evaluation() or {}, self.experiment
         checkpoint = "only" if experiment.mode == "probe" else experiment.scoring.checkpoint
+        scored = evaluation.get("protocol")
         return (
-            evaluation is not None
-            and evaluation.get("part") == "test"
-            and (evaluation.get("protocol") or {}).get("checkpoint") == checkpoint
+            evaluation.get("part") == "test"
+            and isinstance(scored, dict)
+            and scored.get("checkpoint") == checkpoint
             and self._has_these_settings()
             and self.steps_done >= self.epochs
         )

@@ -53,9 +53,17 @@ def write_report(
     Raises:
         ValueError: If no run could be reported, or notes are of a section that there is not.
     """
-    from tfselfsup.report import aggregate, contents, markdown_report, notes, page
+    from tfselfsup.report import (
+        aggregate,
+        contents,
+        markdown_report,
+        notes,
+        page,
+        provenance_sections,
+    )
 
     runs, left_out = aggregate.read_runs(run_dirs)
+    left_out += provenance_sections.unreadable_pictures(run.path for run in runs)
     for skipped in left_out:
         print(f"left out: {skipped.path}: {skipped.reason}", file=sys.stderr)
     if not runs:

@@ -115,7 +115,8 @@ def _classifier(
     path: Path, evaluation: dict[str, Any], file: str = "evaluation.json"
 ) -> ClassifierRun:
     _check(classifiers.invalid_fields(evaluation), file)
-    return ClassifierRun(path, evaluation, experiment=RunDirectory.existing(path).experiment())
+    experiment = RunDirectory.existing(path).experiment(ClassifierExperiment)
+    return ClassifierRun(path, evaluation, experiment=experiment)
 
 
 def _probes(path: Path, evaluation: dict[str, Any]) -> ProbeFailures:

@@ -33,7 +33,8 @@ DIFFERENCE_NOTE = (
 STAND_IN_NOTE = " A stand-in has the interface of the encoder, but random weights."
 HARD_NOTE = (
     "On the hard split, accuracy in per cent. `->` leads from before the calibration to after it;"
-    " all else is after it. A video is scored by the mean of its images' probabilities."
+    " all else is after it. A video is scored by the mean of its images' probabilities. The"
+    " calibration error's interval may lie above it, as the bins of a resample are noisier."
 )
 CLASSES_NOTE = "Accuracy in per cent, the mean over seeds."
 ROBUSTNESS_NOTE = (

@@ -116,8 +116,8 @@ def presented(comparisons: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for row in comparisons.to_dict("records"):
-        interval = "" if pd.isna(row["low"]) else f"{row['low']:.3f} to {row['high']:.3f}"
+        interval = "" if pd.isna(row["low"]) else f"{row['low']:.4f} to {row['high']:.4f}"
         shown = {name: row[name] for name in ("question", "score")}
-        shown |= {"difference": f"{row['difference']:+.3f}", "95% interval": interval}
+        shown |= {"difference": f"{row['difference']:+.4f}", "95% interval": interval}
         rows.append(shown | {"seeds": str(row["seeds"]), "verdict": row["verdict"]})
     return pd.DataFrame(rows)

@@ -164,7 +164,7 @@ def _seeds_needed(
     from statsmodels.stats.power import TTestIndPower, TTestPower
 
     if mean == 0:
-        return None
+        return math.inf if overlap else None
     test = TTestPower() if paired else TTestIndPower()
     counts = np.arange(ENOUGH_SEEDS, PRACTICAL_SEEDS + 1)
     # Seeds that overlap are worth fewer: s^2 (1/n + overlap) is that of s^2 (1 + n overlap) / n.
@@ -233,6 +233,8 @@ def what_would_tell(difference: Difference) -> str:
         needed.append(_seeds_in_words(difference))
     if difference.over_sources is not None and _includes_zero(difference.over_sources):
         needed.append(_sources_in_words(difference))
+    if seeds_in_doubt and difference.seeds_needed == math.inf:
+        return _more_data_in_words(difference)
     if not needed:
         return (
             "By seeds or by sources alone it could be told, but not by both together: it takes more"
@@ -245,14 +247,26 @@ def _seeds_in_words(difference: Difference) -> str:
     needed = difference.seeds_needed
     if needed is None:
         return f"more than {PRACTICAL_SEEDS} seeds on each side"
-    if needed == math.inf:
-        return "more than seeds that split the same data, however many,"
     # The spread of a few seeds may say that fewer are enough than were not.
     needed = max(needed, difference.seeds + 1)
     return f"about {needed} seeds on each side ({difference.seeds} so far)"
 
 
+def _more_data_in_words(difference: Difference) -> str:
+    """Says what it takes where seeds that draw splits of the same data never tell."""
+    told = "If the difference is as measured, no number of further splits of these data tells"
+    if difference.over_sources is not None and _includes_zero(difference.over_sources):
+        return f"{told}; it takes more data, with {_times_as_many_sources(difference)}."
+    return f"{told}; it takes more data."
+
+
 def _sources_in_words(difference: Difference) -> str:
+    # Seeds that draw the split bring test sources of their own.
+    or_where = "" if difference.same_images else " or, as far as there are any left, other splits"
+    return f"{_times_as_many_sources(difference)} in all, of more data{or_where},"
+
+
+def _times_as_many_sources(difference: Difference) -> str:
     low, high = difference.over_sources
     # An interval of n times as many sources is narrower by the square root of n. At the level 0.05
     # with a power of 80% the difference has to be so many of its standard errors.
@@ -264,9 +278,7 @@ def _sources_in_words(difference: Difference) -> str:
         times = f"more than {PRACTICAL_TIMES}"
     else:
         times = f"about {max(2, math.ceil(demanded / measured))}"
-    # Seeds that draw the split bring test sources of their own.
-    or_where = "" if difference.same_images else " or, as far as there are any left, other splits"
-    return f"{times} times as many test sources in all, of more data{or_where},"
+    return f"{times} times as many test sources"
 
 
 @dataclass(frozen=True)

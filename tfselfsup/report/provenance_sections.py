@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tfselfsup.config import Experiment
 from tfselfsup.report import provenance
 from tfselfsup.report.agents import AgentRun
 from tfselfsup.report.classifiers import ClassifierRun
-from tfselfsup.report.document import Picture, Section, Table
+from tfselfsup.report.document import LeftOut, Picture, Section, Table
 from tfselfsup.report.probe_failures import ProbeFailures
 
 SETTINGS_NOTE = (
@@ -80,10 +80,28 @@ def _environments(paths: Sequence[Path]) -> Section:
     return Section("Environments", (), (table,))
 
 
+def unreadable_pictures(paths: Iterable[Path]) -> list[LeftOut]:
+    """Lists the images and the videos of run directories that cannot be shown, with the reason."""
+    reasons = {file: _fault(file) for path in dict.fromkeys(paths) for file in _files(path)}
+    return [LeftOut(file, reason) for file, reason in reasons.items() if reason is not None]
+
+
 def _pictures(path: Path) -> list[Picture]:
     """Lists the images and the videos of a run directory."""
-    files = [*sorted(path.glob("figures/**/*.png")), *sorted(path.glob("videos/*.mp4"))]
-    return [_picture(path, file) for file in files]
+    return [_picture(path, file) for file in _files(path) if _fault(file) is None]
+
+
+def _files(path: Path) -> list[Path]:
+    return [*sorted(path.glob("figures/**/*.png")), *sorted(path.glob("videos/*.mp4"))]
+
+
+def _fault(file: Path) -> str | None:
+    """Says why a file cannot be read, if so."""
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    return None
 
 
 def _picture(path: Path, file: Path) -> Picture:
