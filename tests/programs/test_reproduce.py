@@ -128,7 +128,10 @@ def test_one_override_more_keeps_the_presets_others(workers, reported):
 
 def test_a_preset_runs_below_runs(workers, capsys):
     assert run_here("--preset", "smoke", "--dry_run") == 0
-    assert "1/11 runs/smoke/fast_random_seed0: " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "1/11 runs/smoke/fast_random_seed0: " in printed
+    # Nobody is to take them for the study's faces.
+    assert "faces: splices that are made here" in printed
 
 
 def test_a_dry_run_runs_and_writes_nothing(workers, tmp_path):
@@ -141,7 +144,7 @@ def test_digits_that_are_left_out_are_named(workers, capsys):
     assert run_here(*TWO, *given, "--dry_run") == 0
     captured = capsys.readouterr()
     assert captured.err == "left out: digits/two_layer_cnn, which needs --digits FILE\n"
-    assert "2 of 2 to do" in captured.out
+    assert "2 of 2 to do" in captured.out and "splices" not in captured.out
 
 
 @pytest.mark.parametrize(

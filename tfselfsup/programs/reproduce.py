@@ -16,7 +16,7 @@ from tfselfsup.command_line import ExperimentParser
 from tfselfsup.config import Reproduction
 from tfselfsup.programs import reproduction_estimates, reproduction_on_ray
 from tfselfsup.programs.interruption import exit_status, interruption
-from tfselfsup.programs.planned_runs import Planned
+from tfselfsup.programs.planned_runs import Planned, PlannedSplices
 from tfselfsup.programs.program_processes import Calls, LocalWorkers, Workers
 from tfselfsup.programs.report import write_report
 from tfselfsup.programs.reproduction_plan import left_out, plan
@@ -64,6 +64,8 @@ def main(arguments: list[str] | None = None) -> None:
         planned = plan(reproduction, out)
         for name in left_out(reproduction):
             print(f"left out: {name}, which needs --digits FILE", file=sys.stderr)
+        if any(isinstance(one, PlannedSplices) for one in planned):
+            print("faces: splices that are made here; for others give --data DIR")
         speeds = reproduction_estimates.measured_speeds(planned)
         seconds = reproduction_estimates.estimates(planned, speeds)
         _print_plan(planned, seconds)
