@@ -1,8 +1,10 @@
 """The rules of the house, read from the code; each is a function that lists what breaks it."""
 
 import ast
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -166,6 +168,23 @@ def long_files(package):
     ]
 
 
+def modules_untold(package, text):
+    """Lists file names that a text has fewer times than there are such files, and those of none."""
+    files = Counter(path.name for path in sources(package) if path.name != "__init__.py")
+    told = Counter(re.findall(r"[a-z0-9_]+\.py\b", text))
+    found = [
+        f"{name} is told {told[name]} of {n} times" for name, n in files.items() if told[name] < n
+    ]
+    return [*found, *(f"{name} does not exist" for name in told if name not in files)]
+
+
+def test_a_newcomer_is_told_of_every_module():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    of_tests = re.findall(r"tests/[a-z_]+\.py", text)
+    assert all((ROOT / path).is_file() for path in of_tests)
+    assert modules_untold(PACKAGE, re.sub(r"tests/[a-z_]+\.py", "", text)) == []
+
+
 def test_a_module_imports_only_from_the_rooms_above_its_own():
     assert sources(PACKAGE)
     assert forbidden_imports(PACKAGE) == []
@@ -313,6 +332,15 @@ def test_a_program_without_its_file_in_bin_is_found(write):
 @pytest.mark.parametrize("file", ["utils.py", "rl/utils.py", "vision/utils/boxes.py"])
 def test_a_drawer_of_utilities_is_found(write, file):
     assert drawers(write({file: "", "rl/agent.py": ""})) == [file]
+
+
+def test_a_module_that_nobody_is_told_of_is_found(write):
+    package = write({"rl/files.py": "", "runs/files.py": "", "rl/__init__.py": ""})
+    assert modules_untold(package, "`rl/files.py`, and `files.py`") == []
+    assert modules_untold(package, "`rl/files.py`, `gone.py`") == [
+        "files.py is told 1 of 2 times",
+        "gone.py does not exist",
+    ]
 
 
 def test_a_file_that_is_too_long_is_found(write):
