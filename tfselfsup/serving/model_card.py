@@ -35,8 +35,10 @@ _UNCALIBRATED = {
     "calibration_error_uncalibrated": "calibration error before calibration",
 }
 _APART = {
-    "random": "by frame: frames of one video may be on several sides, which makes scores too good",
-    "video": "by video: videos of one person may be on several sides, which makes scores too good",
+    "random": "by frame: the test part may hold frames of a video that was learnt from, which "
+    "makes scores too good, or the fake of a real one that was, which makes them worse",
+    "video": "by video: the test part may hold a person who was learnt from, which makes scores "
+    "too good, or the fake of a real video that was, which makes them worse",
     "hard": "by source: a real video and all fakes made of it are on one side",
     "actor": "by actor: all videos of a person are on one side",
     "official": "as its makers divided it",
