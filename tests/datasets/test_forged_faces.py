@@ -92,6 +92,16 @@ def test_a_building_that_fails_leaves_the_old_data_set(tmp_path):
     assert stored(forged_faces.folder(tmp_path)) == before
 
 
+def test_other_data_sets_are_not_replaced(tmp_path):
+    write(tmp_path)
+    other = tmp_path / "tfds" / "mnist" / "3.0.1" / "dataset_info.json"
+    other.parent.mkdir(parents=True)
+    other.touch()
+    with pytest.raises(ValueError, match="of its own for the data set, got .*tfds with mnist in"):
+        forged_faces.build(tmp_path)
+    assert other.exists()
+
+
 def test_without_a_crop_there_is_no_data_set(tmp_path):
     with pytest.raises(ValueError, match="at least one face crop in .*, got none"):
         forged_faces.build(tmp_path)

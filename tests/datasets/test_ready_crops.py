@@ -40,11 +40,16 @@ def test_ready_crops_are_copied_as_they_are(tmp_path):
     (folder / "none.jpg").write_bytes(b"")
     # OpenCV reads it, TensorFlow does not.
     (folder / "webp.jpg").write_bytes(cv2.imencode(".webp", np.zeros((40, 40, 3), np.uint8))[1])
+    # OpenCV makes something of it; TensorFlow, which would read it at the end, does not.
+    whole = (folder / "a.jpg").read_bytes()
+    scan = whole.index(b"\xff\xda") + 20
+    (folder / "damaged.jpg").write_bytes(whole[:scan] + b"\xff\xd8" + whole[scan:])
     huge = b"\x89PNG\r\n\x1a\n" + struct.pack(
         ">I4sIIBBBBB", 13, b"IHDR", 2**20, 2**20, 8, 2, 0, 0, 0
     )
     (folder / "huge.png").write_bytes(huge + struct.pack(">I", zlib.crc32(huge[12:])))
     files = "a.jpg sub/b.png copy.jpg cut.jpg bad.jpg none.jpg webp.jpg huge.png gone.jpg".split()
+    files.append("damaged.jpg")
     videos = [listed(folder / file, video_id=file.split(".")[0]) for file in files]
     extract_all(videos, out, extract=None)
     rows = {row["video_id"]: row["status"] for row in manifests.report(out, videos)}
@@ -58,6 +63,7 @@ def test_ready_crops_are_copied_as_they_are(tmp_path):
         "webp": "unreadable",
         "huge": "unreadable",
         "gone": "missing",
+        "damaged": "unreadable",
     }
     assert manifests.files(out) == [str(out / "manifests" / "made.jsonl")]
     assert [manifest.video for manifest in manifests.read_all(out)] == videos

@@ -62,6 +62,15 @@ def test_a_mistake_is_one_line_and_leaves_no_file(tmp_path, capsys, checkpoint, 
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_is_not_replaced_by_the_file(tmp_path, capsys):
+    (tmp_path / "kept").touch()
+    assert run_here("alexnet.pth", "--trunk", "alexnet", "--out", tmp_path) == 2
+    assert f"expected the name of a file for --out, got the folder {tmp_path}" in (
+        capsys.readouterr().err
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
 def test_weights_of_other_widths_are_refused(tmp_path, thin, monkeypatch, capsys):
     monkeypatch.setattr(alexnet, "WIDTH", 48)
     assert run_here("a.pth", "--trunk", "alexnet", "--out", tmp_path / "out.h5") == 2

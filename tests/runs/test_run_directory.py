@@ -86,6 +86,30 @@ def test_a_folder_is_replaced_and_not_merged(tmp_path):
     assert names_in(tmp_path) == {"folder"}
 
 
+def test_a_folder_is_not_replaced_by_a_file(tmp_path):
+    path = tmp_path / "folder"
+    write_folder(path, "a")
+    with (
+        pytest.raises(IsADirectoryError, match="expected a file or nothing"),
+        written_aside(path) as aside,
+    ):
+        aside.write_text("new")
+    assert names_in(path) == {"a"} and names_in(tmp_path) == {"folder"}
+
+
+def test_a_link_to_a_folder_is_replaced_and_the_folder_kept(tmp_path):
+    write_folder(tmp_path / "elsewhere", "a")
+    path = tmp_path / "folder"
+    for _ in range(2):
+        path.symlink_to(tmp_path / "elsewhere")
+        with written_aside(path) as aside:
+            write_folder(aside, "b")
+        assert names_in(path) == {"b"} and names_in(tmp_path / "elsewhere") == {"a"}
+        (path / "b").unlink()
+        path.rmdir()
+    assert names_in(tmp_path) == {"elsewhere"}
+
+
 @pytest.mark.parametrize("exists", [False, True])
 def test_a_failure_leaves_the_old_file(tmp_path, exists):
     path = tmp_path / "file.txt"
@@ -94,7 +118,7 @@ def test_a_failure_leaves_the_old_file(tmp_path, exists):
     with pytest.raises(ZeroDivisionError), written_aside(path) as aside:
         aside.write_text("half")
         raise ZeroDivisionError
-    assert path.exists() == exists
+    assert names_in(tmp_path) == ({"file.txt"} if exists else set())
     if exists:
         assert path.read_text() == "old"
 
@@ -107,7 +131,7 @@ def test_a_failure_leaves_the_old_folder(tmp_path, exists):
     with pytest.raises(ZeroDivisionError), written_aside(path) as aside:
         write_folder(aside, "c")
         raise ZeroDivisionError
-    assert path.exists() == exists
+    assert names_in(tmp_path) == ({"folder"} if exists else set())
     if exists:
         assert names_in(path) == {"a", "b"}
 

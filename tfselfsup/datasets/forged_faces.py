@@ -107,7 +107,7 @@ def build(
         The folder of the data set; see `folder`.
 
     Raises:
-        ValueError: If there is no crop.
+        ValueError: If there is no crop, or if the data set would replace others.
     """
     listed = manifests.read_all(prepared)
     if not any(manifest.crops for manifest in listed if _wanted(manifest, videos)):
@@ -117,12 +117,23 @@ def build(
         from apache_beam.options.pipeline_options import PipelineOptions
 
         config = tfds.download.DownloadConfig(beam_options=PipelineOptions(beam_options))
+    _check_ours(Path(prepared) / DATA_DIR)
     with written_aside(Path(prepared) / DATA_DIR) as aside:
         builder = ForgedFaces(
             prepared=prepared, videos=videos, on_beam=beam_options is not None, data_dir=aside
         )
         builder.download_and_prepare(download_config=config)
     return folder(prepared)
+
+
+def _check_ours(data_dir: Path) -> None:
+    """Refuses to replace a folder with other data sets in it, such as that of all of TFDS."""
+    others = {path.name for path in data_dir.glob("*")} - {ForgedFaces.name, "downloads"}
+    if others:
+        raise ValueError(
+            f"expected a folder of its own for the data set, got {data_dir} with {min(others)} in "
+            "it; name another --out"
+        )
 
 
 def folder(prepared: str | Path) -> Path:

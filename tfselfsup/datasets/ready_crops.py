@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-import cv2
-import numpy as np
+from PIL import Image
 
 from tfselfsup.datasets import manifests
 from tfselfsup.datasets.manifests import Manifest
 from tfselfsup.datasets.records import Crop, Video, VideoKey
 from tfselfsup.datasets.tables import IMAGE_ENDINGS
+from tfselfsup.messages import one_line
 from tfselfsup.runs import written_aside
 
 _JPEG, _END_OF_JPEG = b"\xff\xd8", b"\xff\xd9"
@@ -88,7 +89,7 @@ def copy(video: Video, out: Path) -> Manifest:
     target.parent.mkdir(parents=True, exist_ok=True)
     with written_aside(target) as aside:
         aside.write_bytes(content)
-    side = min(_decoded(content).shape[:2])
+    side = min(_decoded(content).size)
     digest = hashlib.sha256(content).hexdigest()
     crop = Crop(str(file), 0, 0.0, 0, 0, side, confidence=1.0, faces=1, sha256=digest)
     return manifest._replace(frames=1, frames_with_faces=1, crops=(crop,))
@@ -104,19 +105,21 @@ def _file(video: Video) -> PurePosixPath:
 
 
 def _damage(content: bytes) -> str:
-    # OpenCV fills what is missing of a JPEG with grey. Some writers pad a whole one with zeros.
+    # What is missing of a JPEG would be filled with grey. Some writers pad a whole one with zeros.
     if content.startswith(_JPEG) and _END_OF_JPEG not in content.rstrip(b"\0")[-64:]:
         return "the JPEG ends early"
-    # OpenCV reads more kinds than TensorFlow does, whatever the ending says.
+    # Of other kinds, whatever the ending says, TensorFlow reads none.
     if not content.startswith((_JPEG, _PNG)):
         return "it is neither a JPEG nor a PNG"
-    return "" if _decoded(content) is not None else "the image cannot be decoded"
-
-
-def _decoded(content: bytes) -> np.ndarray | None:
-    if not content:
-        return None
     try:
-        return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:  # such as a size that no memory holds
-        return None
+        _decoded(content)
+    except Exception as error:  # of many kinds, such as a size that no memory holds
+        return f"the image cannot be decoded: {one_line(error)}"
+    return ""
+
+
+def _decoded(content: bytes) -> Image.Image:
+    """Decodes a JPEG or a PNG, as strictly as TensorFlow does, which OpenCV is not."""
+    with Image.open(io.BytesIO(content)) as image:
+        image.load()
+        return image

@@ -39,8 +39,11 @@ def convert(checkpoint: str | Path, trunk: str, out: Path) -> None:
         out: The file; its folder is made if it is not there.
 
     Raises:
-        ValueError: If the checkpoint cannot be read or is not of this trunk.
+        ValueError: If the checkpoint cannot be read or is not of this trunk, or if the file's name
+            is that of a folder.
     """
+    if out.is_dir():
+        raise ValueError(f"expected the name of a file for --out, got the folder {out}")
     arrays = torch_layouts.convert(torch_checkpoints.read(checkpoint), trunk)
     import_quietly("tensorflow")
     from tfselfsup.models import encoders, trunks, weights

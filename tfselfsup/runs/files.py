@@ -13,14 +13,23 @@ def written_aside(path: Path) -> Iterator[Path]:
     """Yields a path beside `path`, which takes its place if the block ends well.
 
     Args:
-        path: A file or a folder. What stood there before is replaced.
+        path: A file or a folder. What stood there before is replaced, a folder by a folder only.
 
     Yields:
-        The path to write to.
+        The path to write to; what is there is deleted if the block does not end well.
+
+    Raises:
+        IsADirectoryError: If a file is written, and a folder is in its place.
     """
     aside = path.with_name(path.name + ".writing")
     remove(aside)
-    yield aside
+    try:
+        yield aside
+        if path.is_dir() and not aside.is_dir():
+            raise IsADirectoryError(f"expected a file or nothing at {path}, got a folder")
+    except BaseException:
+        remove(aside)
+        raise
     if path.is_dir():
         # A folder cannot be replaced in one step; `.replaced` is ignored by every reader.
         replaced = path.with_name(path.name + ".replaced")
@@ -34,7 +43,7 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 def remove(path: Path) -> None:
     """Deletes a file, or a folder with all that is in it, if it is there."""
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
