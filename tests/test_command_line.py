@@ -249,6 +249,7 @@ def test_a_wrong_value_on_the_command_line(capsys, option, value, expected):
         ("agent: {tasks: [rotation]}", "agent.tasks", "{name: rotation}", "rotation"),
         ("agent: {tasks: [{name: a, weight: -2}]}", "tasks.weight", "v>=0", "-2"),
         ("agent: {tasks: [{name: a, options: 3}]}", "tasks.options", "dict", "3"),
+        ("agent: {tasks: [{name: a, options: {1: 2}}]}", "tasks.options", "names", "1"),
         ("agent: 3", "agent", "AgentConfig|mapping|dict", "3"),
         ("environment: [7]", "environment", "EnvironmentConfig|mapping|dict", "7"),
         # A key left empty in YAML.
@@ -325,6 +326,9 @@ def test_a_folder_instead_of_a_file(capsys, tmp_path):
         ("seed: 1\n  total_steps: 2\n", "parsing"),
         ("seed: 2024-13-45\n", "parsing"),
         ("- seed: 1\n- 2\n", "mapping"),
+        # What stands for itself, or for more than any memory holds.
+        ("agent: &a {kind: *a}\n", "no references, got *a"),
+        ("seed: " + 3000 * "[" + 3000 * "]", "20 levels"),
         ("just words\n", "mapping"),
         ("", "mapping"),
     ],

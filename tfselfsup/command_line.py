@@ -15,6 +15,7 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 from tfselfsup.config import AgentExperiment, ClassifierExperiment, Experiment
 
 Settings = TypeVar("Settings")
+DEEPEST = 20  # levels of a file of settings
 
 # A file of settings may come from anybody: it can name no class to be imported or made.
 set_parsing_settings(
@@ -85,7 +86,7 @@ class ExperimentParser(ArgumentParser):
             known = ", ".join(name for name in experiment_names() if _sections(name) <= sections)
             self.error(f"config file '{path}' does not exist; expected a YAML file, or {known}")
         try:
-            content = yaml.safe_load(Path(path).read_text())
+            content = _plain_yaml(Path(path))
         except (yaml.YAMLError, ValueError, OSError) as error:  # a date that is none, too
             self.error(f"problem parsing {path}: {error}")
         if not isinstance(content, dict):
@@ -105,6 +106,8 @@ class ExperimentParser(ArgumentParser):
             self.error(f'Parser key "{key}": expected a mapping of settings. Got value: {value}')
         if isinstance(value, dict):
             for name, item in value.items():
+                if not isinstance(name, str):
+                    self.error(f'Parser key "{key}": expected names of settings. Got: {name!r}')
                 self._check_setting(f"{key}.{name}", item)
         if key == self._tasks_key and isinstance(value, list):
             for task in value:
@@ -221,5 +224,23 @@ def _kind_of(path: Path) -> type[Experiment]:
 
 def _sections(config: str | Path) -> set[str]:
     """Returns the outermost keys of a YAML file, given by its path or by its name."""
-    content = yaml.safe_load(Path(find_config(str(config))).read_text())
+    content = _plain_yaml(Path(find_config(str(config))))
     return {str(key).split(".")[0] for key in content}
+
+
+def _plain_yaml(path: Path) -> Any:
+    """Reads a YAML file of settings, which may come from anybody.
+
+    Raises:
+        ValueError: If it has references, which may stand for more than any memory holds, or is
+            nested more deeply than settings are.
+    """
+    text, depth = path.read_text(), 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"expected no references, got *{event.anchor}; write it out")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError(f"expected settings of {DEEPEST} levels at most, got more")
+    return yaml.safe_load(text)

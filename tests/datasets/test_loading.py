@@ -1,3 +1,6 @@
+import shutil
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -107,6 +110,18 @@ def test_pngs_are_decoded_too(tmp_path):
 
 def test_without_a_data_set_the_program_that_makes_one_is_named(tmp_path):
     with pytest.raises(ValueError, match="expected a data set in .* bin/prepare_faces"):
+        FaceData(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["dataset_info.json", "features.json", "*.tfrecord*"])
+@pytest.mark.parametrize("content", [b"", b"{"])
+def test_a_damaged_data_set_is_named_with_the_remedy(data, tmp_path, file, content):
+    folder = Path(data._builder.data_dir)
+    copy = tmp_path / folder.relative_to(folder.parents[2])
+    shutil.copytree(folder, copy)
+    (damaged,) = copy.glob(file)
+    damaged.write_bytes(content)
+    with pytest.raises(ValueError, match="expected a whole data set in .*bin/prepare_faces"):
         FaceData(tmp_path)
 
 

@@ -262,6 +262,17 @@ def test_a_run_without_a_checkpoint_is_refused(choice, run_dir, capsys):
     assert not (run_dir / "evaluation.json").exists()
 
 
+def test_a_score_that_cannot_be_written_is_one_line(run_dir, monkeypatch, capsys):
+    def no_space(self, evaluation):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(RunDirectory, "write_evaluation", no_space)
+    with pytest.raises(SystemExit) as ended:
+        evaluate_agent.main([str(run_dir), "--episodes", "1"])
+    assert ended.value.code == 2
+    assert "error: [Errno 28] No space left" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_a_configuration_that_does_not_fit_is_refused(run_dir, capsys):
     settings = yaml.safe_load((run_dir / "config.yaml").read_text())
     settings["agent"]["n_steps"] = 3

@@ -224,6 +224,25 @@ def test_a_mistake_is_one_line(train, tmp_path, capsys):
     assert "to its end" in refused(run, tmp_path / "model" / "2", capsys)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("evaluation.json", "{}"),
+        ("evaluation_on_x.json", "[]"),
+        ("environment.json", ""),
+        ("environment.json", '{"versions": null}'),
+    ],
+)
+def test_a_damaged_file_of_the_run_is_one_line_and_leaves_nothing(
+    train, tmp_path, name, content, capsys
+):
+    run = train()
+    (run.path / name).write_text(content)
+    message = refused(run, tmp_path / "model" / "1", capsys)
+    assert name in message and "again" in message
+    assert list(tmp_path.glob("model/*")) == []
+
+
 @pytest.fixture(scope="module")
 def agent_run(tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("runs") / "agent"

@@ -1,5 +1,7 @@
+import contextlib
 import csv
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -10,6 +12,7 @@ from skimage import data as photographs
 
 from tfselfsup.datasets.loading import FaceData
 from tfselfsup.programs import prepare_faces
+from tfselfsup.runs import locked
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -203,6 +206,31 @@ def test_a_user_s_mistake_is_one_line(arguments, message, tmp_path, monkeypatch,
     errors = capsys.readouterr().err
     assert message in errors and errors.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_two_processes_do_not_write_one_folder(tmp_path, capsys):
+    out = tmp_path / "out"
+    with locked(out, "is taken"), pytest.raises(SystemExit) as ended:
+        run("splices", "--out", out)
+    assert ended.value.code == 2
+    assert f"{out} is being written by another process; wait for it" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_file_whose_name_is_of_no_encoding_is_reported(tmp_path, capsys):
+    crops = tmp_path / "crops"
+    crops.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    for name, picture in zip((b"a.jpg", b"caf\xe9.jpg"), pixels, strict=True):
+        path = os.fsencode(crops) + b"/" + name
+        with open(path, "wb") as file:
+            file.write(cv2.imencode(".jpg", picture)[1].tobytes())
+    (crops / "labels.csv").write_text("filename,label,original\na.jpg,REAL,\n")
+    with contextlib.suppress(SystemExit):  # one image is no data set that could be divided
+        run(crops, "--out", tmp_path / "out")
+    assert "1 files without a label" in capsys.readouterr().out
+    report = (tmp_path / "out" / "report.csv").read_text()
+    assert "caf\\udce9.jpg" in report
 
 
 @pytest.mark.slow

@@ -44,6 +44,14 @@ def test_a_model_from_elsewhere_is_one_line(model, capsys):
     assert "model.json" in refused([model], capsys)
 
 
+def test_a_damaged_model_is_one_line_at_once(model, capsys):
+    pytest.importorskip("ray.serve", reason="needs the extra 'serving'")
+    for content in (b"", b"no protocol buffer"):
+        (model / "faces" / "1" / "saved_model.pb").write_bytes(content)
+        message = refused([model, "--port", serve.free_port("127.0.0.1")], capsys)
+        assert "expected a SavedModel in" in message and "export it again" in message
+
+
 @pytest.mark.parametrize("port", [0, 65536])
 def test_a_port_that_there_is_not_is_refused(port, model, capsys):
     assert "Port" in refused([model, "--port", port], capsys)

@@ -188,6 +188,34 @@ def test_a_damaged_file_that_tensorflow_reads_is_one_line_with_status_2(name, mo
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("ResourceExhaustedError", "step_1/tensors; No space left on device"),
+        ("PermissionDeniedError", "step_1/tensors; Read-only file system"),
+    ],
+)
+def test_a_file_that_tensorflow_cannot_write_is_one_line_with_status_2(name, reason, capsys):
+    with pytest.raises(SystemExit) as ended, startup.user_mistakes():
+        raise getattr(tf.errors, name)(None, None, reason)
+    assert ended.value.code == 2
+    message = capsys.readouterr().err
+    assert f"expected files that can be written, got: {reason}; make room" in message
+
+
+def test_a_memory_that_does_not_suffice_keeps_its_traceback():
+    with pytest.raises(tf.errors.ResourceExhaustedError), startup.user_mistakes():
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+
+def test_of_files_only_a_wrong_value_keeps_its_traceback(capsys):
+    with pytest.raises(ValueError, match="x"), startup.file_errors():
+        raise ValueError("x")
+    with pytest.raises(SystemExit) as ended, startup.file_errors():
+        raise PermissionError("no")
+    assert ended.value.code == 2 and capsys.readouterr().err.endswith("error: no\n")
+
+
 @pytest.mark.parametrize("error", [KeyError("x"), RuntimeError("x"), KeyboardInterrupt()])
 def test_our_own_mistakes_keep_their_traceback(error):
     with pytest.raises(type(error)) as raised, startup.user_mistakes():

@@ -364,6 +364,24 @@ def test_a_finished_run_is_left_as_it_is_and_goes_on_when_more_steps_are_asked_f
     assert newest.name == f"step_{rows_of(trained)[-1]['agent_steps']}"
 
 
+def test_an_agent_does_not_pass_for_one_that_learnt_for_a_shorter_time(trained, capsys):
+    command = options(SMALL, {"agent.tasks": BOTH_TASKS}, seed=3, run_dir=trained)
+    settings = (trained / "config.yaml").read_text()
+    assert run_here(*command, "--total_steps", TOTAL_STEPS // 2) == 2
+    message = one_line_of_error(capsys)
+    assert "agent steps or more for" in message and f"total_steps={TOTAL_STEPS // 2}" in message
+    assert (trained / "config.yaml").read_text() == settings
+
+
+def test_a_checkpoint_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsys):
+    def no_space(self, event):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpointing.Checkpointer, "__call__", no_space)
+    assert run_here(*options(SMALL, run_dir=tmp_path / "run")) == 2
+    assert "No space left on device" in capsys.readouterr().err.splitlines()[-1]
+
+
 # Stopped and given again
 
 STOPPABLE = {

@@ -407,6 +407,24 @@ def test_metrics_without_a_row_begin_anew_on_rewinding(run, text):
     assert steps_of(run) == [10]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "steps,loss\n1,2\n",
+        "agent_steps,loss\n1.5,2\n",
+        "agent_steps,loss\n1\n",
+        "agent_steps,loss\n1,2,3\n",
+    ],
+)
+def test_a_damaged_table_is_named_on_rewinding_and_kept(run, text):
+    path = run.path / "metrics.csv"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    with pytest.raises(ValueError, match="expected rows with agent_steps in .*metrics.csv, got"):
+        run.rewind_metrics(1000)
+    assert path.read_text() == text
+
+
 def test_rewinding_drops_the_rows_after_a_step(run):
     run.rewind_metrics(10)  # nothing to drop
     assert not (run.path / "metrics.csv").exists()

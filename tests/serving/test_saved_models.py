@@ -36,6 +36,16 @@ def test_a_saved_model_answers_as_the_model_does(save):
     assert answer == 6.0
 
 
+def test_a_damaged_model_is_found_without_being_loaded(save):
+    folder = save()
+    saved_models.check(folder)
+    path = folder / "saved_model.pb"
+    for content in (b"", b"no protocol buffer", path.read_bytes()[:-100]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="expected a SavedModel in .*saved_model.pb"):
+            saved_models.check(folder)
+
+
 def test_variables_are_kept_and_no_layers(save, model):
     folder = save()
     assert not (folder / "keras_metadata.pb").exists()

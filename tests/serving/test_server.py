@@ -153,6 +153,16 @@ def test_other_paths_and_methods_are_refused(url):
     assert get(url, "/v2")[0] == 404
 
 
+def test_a_host_that_is_none_is_no_concern_of_the_server(url):
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+    connection.request("GET", "/health", headers={"Host": "["})
+    assert connection.getresponse().status == 200
+
+
+def test_a_question_mark_in_a_name_is_part_of_it(url):
+    assert get(url, "/v1/models/colours%3Fb")[0] == 404
+
+
 def test_of_32_clients_nobody_loses_an_answer_or_gets_anothers(url):
     generator = np.random.default_rng(0)
     colours = generator.integers(0, 256, (640, 3))

@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 from tfselfsup.datasets import forged_faces, splits
 from tfselfsup.datasets.augmentation import Augmentation, augment
 from tfselfsup.datasets.labelled_images import LabelledImages, checked_choice, decoded
+from tfselfsup.messages import one_line
 
 # Encoded images that are shuffled at a time; 10,000 crops of 224x224 take about 50 MB.
 _SHUFFLED = 10_000
@@ -39,7 +40,7 @@ class FaceData(LabelledImages):
             directory: Where `bin/prepare_faces` wrote to.
 
         Raises:
-            ValueError: If there is no data set.
+            ValueError: If there is no data set, or a damaged one.
         """
         folder = forged_faces.folder(directory)
         if not (folder / "dataset_info.json").is_file():
@@ -47,8 +48,14 @@ class FaceData(LabelledImages):
                 f"expected a data set in {directory}, got no {folder.relative_to(directory)}; "
                 "make one with bin/prepare_faces"
             )
-        self._builder = tfds.builder_from_directory(folder)
-        self.index = self._read_index()
+        try:
+            self._builder = tfds.builder_from_directory(folder)
+            self.index = self._read_index()
+        except Exception as error:  # of many kinds: of JSON, protobuf, TFDS or TensorFlow
+            raise ValueError(
+                f"expected a whole data set in {folder}, got: {one_line(error)}; make it again "
+                "with bin/prepare_faces"
+            ) from error
 
     def images(
         self,

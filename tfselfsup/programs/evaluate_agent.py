@@ -42,7 +42,8 @@ def main(arguments: list[str] | None = None) -> None:
     experiment = dataclasses.replace(
         experiment, evaluation=dataclasses.replace(experiment.evaluation, **chosen)
     )
-    evaluation = evaluate(experiment, run)
+    with user_mistakes():
+        evaluation = evaluate(experiment, run)
     checkpoint = evaluation["protocol"]["checkpoint"]
     print(
         f"{evaluation['agent']} on {evaluation['game']}: mean {evaluation['mean']:.2f}, "
@@ -76,6 +77,9 @@ def evaluate(experiment: AgentExperiment, run: RunDirectory) -> dict[str, Any]:
 
     Returns:
         What was written.
+
+    Raises:
+        ValueError: If there is no checkpoint that can be read, or no such game.
     """
     start_tensorflow(experiment.runtime)
     import numpy as np
@@ -87,14 +91,13 @@ def evaluate(experiment: AgentExperiment, run: RunDirectory) -> dict[str, Any]:
 
     settings = experiment.evaluation
     seed = parts.seeds(experiment.seed)["evaluation"]
-    with user_mistakes():
-        num_envs = min(settings.num_envs, settings.episodes)
-        environment = parts.make_environment(
-            experiment.environment, seed, num_envs, settings.repeat_action_probability
-        )
-        policy, agent_steps = _policy(experiment, run, environment)
-        trained_steps = checkpointing.trained_steps(run)
-        game = resolve_game(experiment.environment.game)
+    num_envs = min(settings.num_envs, settings.episodes)
+    environment = parts.make_environment(
+        experiment.environment, seed, num_envs, settings.repeat_action_probability
+    )
+    policy, agent_steps = _policy(experiment, run, environment)
+    trained_steps = checkpointing.trained_steps(run)
+    game = resolve_game(experiment.environment.game)
     with tqdm(total=settings.episodes, unit=" games", dynamic_ncols=True) as bar:
         result = evaluation.evaluate(
             environment,

@@ -11,6 +11,7 @@ from typing import Any
 
 from tfselfsup.command_line import ExperimentParser
 from tfselfsup.config import AgentExperiment, ClassifierExperiment, Experiment
+from tfselfsup.messages import one_line
 from tfselfsup.programs.startup import import_quietly, start_tensorflow, user_mistakes
 from tfselfsup.runs import RunDirectory, written_aside
 from tfselfsup.serving import layout, model_card
@@ -67,12 +68,19 @@ def export(experiment: Experiment, run: RunDirectory, out: Path) -> dict[str, An
     layout.check_new(out)
     if run.evaluation() is None:
         print(f"warning: {run.path} has no evaluation to go with the model", file=sys.stderr)
+    files = _json_files(run)
     out.parent.mkdir(parents=True, exist_ok=True)
     kind = _KINDS[type(experiment)]
     with written_aside(out) as folder:
         described = kind.save(experiment, run, folder)
         name = f"{out.resolve().parent.name}, version {out.name}"
-        card = kind.card(name, described, experiment, _json_files(run))
+        try:
+            card = kind.card(name, described, experiment, files)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"expected whole files {', '.join(files)} in {run.path}, got one without "
+                f"{one_line(error)}; score the run again"
+            ) from error
         (folder / model_card.FILE).write_text(card)
     return described
 
@@ -170,7 +178,17 @@ def _json_files(run: RunDirectory) -> dict[str, dict[str, Any]]:
     """Reads what a run says of itself, by the names of the files."""
     names = ("inputs.json", "environment.json", "evaluation*.json")
     paths = [path for name in names for path in run.path.glob(name)]
-    return {path.name: json.loads(path.read_text()) for path in paths}
+    return {path.name: _json_object(path) for path in paths}
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise ValueError(f"expected a JSON object in {path}, got something else; make it again")
+    return content
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ from tfselfsup.command_line import ExperimentParser, built
 from tfselfsup.config import FacePreparation
 from tfselfsup.datasets.records import Video
 from tfselfsup.programs.startup import import_quietly, user_mistakes
-from tfselfsup.runs import written_aside
+from tfselfsup.runs import locked, written_aside
 
 if TYPE_CHECKING:
     from tfselfsup.datasets.extraction import Work
@@ -25,6 +25,7 @@ SPLICES = "splices"
 AUDITED = ("random", "video", "hard", "actor")
 LOADED_SIDE, LOADED_BATCH = 224, 32
 MOST_READ = 8000  # images, to measure how fast they are read
+WRITTEN = "is being written by another process"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -60,14 +61,15 @@ def main(arguments: list[str] | None = None) -> None:
         if beam_options is not None:
             _check_beam()
         splits.checked_fractions(settings.fractions)
-        if parsed.source == SPLICES:
-            videos = _make_splices(settings, Path(parsed.out), parsed.dry_run)
-        else:
-            videos = _extract(
-                parsed.source, settings, Path(parsed.out), beam_options, parsed.dry_run
-            )
-        if not parsed.dry_run:
-            _build(settings, Path(parsed.out), videos, beam_options)
+        out = Path(parsed.out)
+        alone = contextlib.nullcontext() if parsed.dry_run else locked(out, WRITTEN)
+        with alone:
+            if parsed.source == SPLICES:
+                videos = _make_splices(settings, out, parsed.dry_run)
+            else:
+                videos = _extract(parsed.source, settings, out, beam_options, parsed.dry_run)
+            if not parsed.dry_run:
+                _build(settings, out, videos, beam_options)
 
 
 def _check_beam() -> None:
@@ -163,7 +165,8 @@ def _write_report(rows: Sequence[dict[str, Any]], out: Path) -> None:
     import pandas as pd
 
     with written_aside(out / "report.csv") as aside:
-        pd.DataFrame(rows).to_csv(aside, index=False)
+        # Names of files may be of no encoding.
+        pd.DataFrame(rows).to_csv(aside, index=False, errors="backslashreplace")
 
 
 def _summary(rows: Sequence[dict[str, Any]]) -> str:

@@ -184,10 +184,9 @@ def _stored_images(one: PlannedClassifier) -> int | None:
     if settings.kind == "digits":
         return 9298  # of USPS, whatever file it is in
     for description in described_faces(Path(settings.path)):
-        lengths = (
-            int(length)
-            for split in json.loads(description.read_text())["splits"]
-            for length in split["shardLengths"]
-        )
-        return sum(lengths)
+        try:
+            splits = json.loads(description.read_text())["splits"]
+            return sum(int(length) for split in splits for length in split["shardLengths"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None  # the program that reads the images says what is wrong
     return None

@@ -15,7 +15,7 @@ from tfselfsup.command_line import ExperimentParser, built
 from tfselfsup.config import ClassifierExperiment
 from tfselfsup.config.video_scoring import VideoScoring
 from tfselfsup.programs.startup import import_quietly, start_tensorflow, user_mistakes
-from tfselfsup.runs import RunDirectory, written_aside
+from tfselfsup.runs import RunDirectory, locked, written_aside
 
 if TYPE_CHECKING:
     from tfselfsup.datasets.records import Video
@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
     start_tensorflow(experiment.runtime)
     import_quietly("tensorflow_datasets")
     out = Path(parsed.out) if parsed.out is not None else run.path / "scored_videos"
-    with user_mistakes():
+    with user_mistakes(), locked(out, "is being written by another process"):
         score(
             experiment,
             run,
@@ -214,7 +214,7 @@ def _write(scored: Sequence[ScoredVideo], described: dict[str, Any], out: Path) 
     }
     for name, table in tables.items():
         with written_aside(out / f"{name}.csv") as aside:
-            table.to_csv(aside, index=False)
+            table.to_csv(aside, index=False, errors="backslashreplace")
     videos = [row | {"scores": of_video} for row, of_video in zip(rows, faces, strict=True)]
     with written_aside(out / "scores.json") as aside:
         aside.write_text(json.dumps({**described, "videos": videos}, indent=1) + "\n")

@@ -17,7 +17,8 @@ from jsonargparse.typing import PositiveInt, restricted_number_type
 
 from tfselfsup.command_line import ExperimentParser, built
 from tfselfsup.config.serving import Limits
-from tfselfsup.programs.startup import import_quietly, user_mistakes
+from tfselfsup.messages import one_line
+from tfselfsup.programs.startup import fail, import_quietly, user_mistakes
 from tfselfsup.serving import layout
 
 _Port = restricted_number_type("Port", int, [(">", 0), ("<", 65536)])
@@ -45,6 +46,11 @@ def main(arguments: list[str] | None = None) -> None:
         _check_free(parsed.host, parsed.port)
         require_extra()
     import_quietly("tensorflow")  # sets what Ray's processes inherit, too
+    from tfselfsup.serving import saved_models
+
+    with user_mistakes():
+        for folder in found.values():
+            saved_models.check(folder)
     port = int(parsed.port)  # Ray's processes do not know the type of the option
     with running(Path(parsed.directory), limits, parsed.replicas, parsed.host, port) as url:
         # What runs services ends them so; as with Ctrl-C, and set after Ray has set its own.
@@ -117,7 +123,15 @@ def running(directory: Path, limits: Limits, replicas: int, host: str, port: int
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     try:
         serve.start(http_options={"host": host, "port": port})
-        serve.run(server.application(directory, limits, replicas), name="models", route_prefix="/")
+        try:
+            application = server.application(directory, limits, replicas)
+            serve.run(application, name="models", route_prefix="/")
+        except RuntimeError as error:  # as Ray says that no process could load the models
+            fail(
+                f"expected models that can be loaded in {directory}, got: {one_line(error)}; "
+                "export them again with bin/export_model",
+                status=1,
+            )
         yield f"http://{host}:{port}"
     finally:
         print("stopping", file=sys.stderr)

@@ -25,7 +25,10 @@ NOISE = re.compile(
 )
 
 
+# TensorFlow's own errors of damaged records and images, and of files that cannot be written; it is
+# not imported here.
 _DAMAGED = ("DataLossError", "InvalidArgumentError", "NotFoundError")
+_UNWRITABLE = ("PermissionDeniedError", "ResourceExhaustedError")
 
 
 def start_tensorflow(runtime: RuntimeConfig) -> None:
@@ -114,14 +117,28 @@ def fail(message: object, status: int = 2) -> None:
 
 @contextmanager
 def user_mistakes() -> Iterator[None]:
-    """Reports a wrong value or a file that cannot be read in one line, without a traceback."""
+    """Reports a wrong value, and what `file_errors` does, in one line, without a traceback."""
+    with file_errors():
+        try:
+            yield
+        except ValueError as error:
+            fail(error)
+
+
+@contextmanager
+def file_errors() -> Iterator[None]:
+    """Reports a file that cannot be read or written in one line, without a traceback."""
     try:
         yield
-    except (ValueError, OSError) as error:
+    except OSError as error:
         fail(error)
     except Exception as error:
-        # TensorFlow has errors of its own for damaged records and images, and is not imported here.
-        if type(error).__name__ not in _DAMAGED:
-            raise
-        reason = str(error).splitlines()[0]
-        fail(f"expected files that can be read, got: {reason}; prepare them again")
+        kind, reason = type(error).__name__, str(error).partition("\n")[0]
+        if kind in _DAMAGED:
+            fail(f"expected files that can be read, got: {reason}; prepare them again")
+        # The memory may be what is exhausted, too.
+        if kind in _UNWRITABLE and re.search("No space|quota|[Pp]ermission|Read-only", reason):
+            fail(
+                f"expected files that can be written, got: {reason}; make room, or write elsewhere"
+            )
+        raise

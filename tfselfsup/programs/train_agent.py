@@ -11,6 +11,7 @@ from tfselfsup.config.flattened import flattened
 from tfselfsup.programs.interruption import exit_status, interruption
 from tfselfsup.programs.startup import (
     fail,
+    file_errors,
     start_tensorflow,
     user_mistakes,
     warn_of_slow_precision,
@@ -57,7 +58,8 @@ def _run_to_end(session: _Session, run: RunDirectory) -> None:
     from tfselfsup.rl.learner import NonFiniteLossError
 
     try:
-        session.run_to_end()
+        with file_errors():
+            session.run_to_end()
     except NonFiniteLossError as error:
         good = [str(path) for path in run.checkpoints()[-1:]]
         fail(
@@ -74,6 +76,16 @@ def _check_periods(experiment: AgentExperiment) -> None:
         raise ValueError(
             f"expected evaluation.curve_period to be a multiple of logging.period, {period}, or 0, "
             f"got {curve_period}"
+        )
+
+
+def _check_not_shortened(experiment: AgentExperiment, run: RunDirectory, played: int) -> None:
+    """Checks that an agent does not pass for one that learnt for a shorter time."""
+    # The last step of all games leads a little beyond the end.
+    if played >= experiment.total_steps + experiment.environment.num_envs:
+        raise ValueError(
+            f"expected {played} agent steps or more for {run.path}, which has learnt from as many, "
+            f"got total_steps={experiment.total_steps}; name another --run_dir"
         )
 
 
@@ -94,6 +106,7 @@ class _Session:
 
         seeds = parts.seeds(experiment.seed)
         played = checkpointing.trained_steps(run)
+        _check_not_shortened(experiment, run, played)
         # With the steps in the seed a resumed run plays other games than those it began with.
         environment = parts.make_environment(experiment.environment, (seeds["environment"], played))
         agent = parts.make_agent(experiment, environment)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +41,33 @@ def written_aside(path: Path) -> Iterator[Path]:
         remove(replaced)
     else:
         aside.replace(path)
+
+
+@contextmanager
+def locked(folder: Path, taken: str) -> Iterator[None]:
+    """Keeps other processes out of a folder that they would lock, too.
+
+    Args:
+        folder: Made if it is not there, and removed if it is empty at the end.
+        taken: What is said of it if another process has it: `is being trained by another process`.
+
+    Raises:
+        ValueError: If another process has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"{folder} {taken}; wait for it, or name another folder") from error
+        try:
+            yield
+        finally:
+            if not any(folder.iterdir()):
+                folder.rmdir()  # nothing came of it
+    finally:
+        os.close(opened)
 
 
 def remove(path: Path) -> None:

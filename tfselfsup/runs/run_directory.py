@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import fcntl
 import io
 import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +15,9 @@ from typing import Any, TypeVar
 import yaml
 
 from tfselfsup import command_line, config
+from tfselfsup.messages import one_line
 from tfselfsup.runs.environment import environment
-from tfselfsup.runs.files import remove, written_aside
+from tfselfsup.runs.files import locked, remove, written_aside
 
 ExperimentOf = TypeVar("ExperimentOf", bound=config.Experiment)
 
@@ -95,20 +94,8 @@ class RunDirectory:
         Raises:
             ValueError: If another process does.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        folder = os.open(self.path, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ValueError(f"{self.path} is being trained by another process") from error
-            try:
-                yield
-            finally:
-                if not any(self.path.iterdir()):
-                    self.path.rmdir()  # nothing came of it
-        finally:
-            os.close(folder)
+        with locked(self.path, "is being trained by another process"):
+            yield
 
     def experiment(self, kind: type[ExperimentOf] = config.Experiment) -> ExperimentOf:
         """Reads config.yaml.
@@ -266,9 +253,21 @@ class RunDirectory:
         return list(csv.DictReader(whole_lines))
 
     def rewind_metrics(self, step: int, column: str = "agent_steps") -> None:
-        """Drops the rows after a step, which a resumed run writes again."""
-        rows = [row for row in self.metrics() if int(row[column]) <= step]
+        """Drops the rows after a step, which a resumed run writes again.
+
+        Raises:
+            ValueError: If the file is damaged.
+        """
         path = self.path / "metrics.csv"
+        try:
+            rows = [row for row in self.metrics() if int(row[column]) <= step]
+            if any(None in row or None in row.values() for row in rows):
+                raise ValueError("a row with too many or too few cells")
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            raise ValueError(
+                f"expected rows with {column} in {path}, got: {one_line(error)}; delete the file "
+                "to go on without them"
+            ) from error
         if not rows:
             path.unlink(missing_ok=True)
             return

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tfselfsup.serving import layout, warm_up
 
@@ -43,6 +45,24 @@ def save(
     for file in files:
         (extras / file.name).write_bytes(file.read_bytes())
     warm_up.write(extras, requests)
+
+
+def check(folder: Path) -> None:
+    """Makes sure that a folder holds a SavedModel, without loading it.
+
+    Raises:
+        ValueError: If what is there is damaged.
+    """
+    path, found = folder / "saved_model.pb", saved_model_pb2.SavedModel()
+    try:
+        found.ParseFromString(path.read_bytes())
+    except DecodeError:
+        pass
+    if not found.meta_graphs:
+        raise ValueError(
+            f"expected a SavedModel in {path}, got something else; export it again with "
+            "bin/export_model"
+        )
 
 
 def _kept(model: tf.keras.Model) -> list[Any]:

@@ -67,16 +67,15 @@ class Server:
 
     async def _routed(self, request: Request) -> dict[str, Any]:
         allowed = []
+        path = request.scope["path"]  # a URL would be made of the header Host, too
         for method, pattern, answer in self._routes:
-            if match := pattern.fullmatch(request.url.path):
+            if match := pattern.fullmatch(path):
                 if method == request.method:
                     return await answer(request, *match.groups())
                 allowed.append(method)
         if allowed:
             raise Refused(405, f"expected {' or '.join(allowed)}, got {request.method}")
-        raise Refused(
-            404, f"expected /v1/models/NAME:predict, /v1/models or /health, got {request.url.path}"
-        )
+        raise Refused(404, f"expected /v1/models/NAME:predict, /v1/models or /health, got {path}")
 
     async def _health(self, request: Request) -> dict[str, Any]:
         return {"status": "ok"}
