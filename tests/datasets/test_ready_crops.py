@@ -40,6 +40,7 @@ def test_ready_crops_are_copied_as_they_are(tmp_path):
     (folder / "none.jpg").write_bytes(b"")
     # OpenCV reads it, TensorFlow does not.
     (folder / "webp.jpg").write_bytes(cv2.imencode(".webp", np.zeros((40, 40, 3), np.uint8))[1])
+    (folder / "end.png").write_bytes((folder / "sub" / "b.png").read_bytes()[:-12])
     # OpenCV makes something of it; TensorFlow, which would read it at the end, does not.
     whole = (folder / "a.jpg").read_bytes()
     scan = whole.index(b"\xff\xda") + 20
@@ -49,7 +50,7 @@ def test_ready_crops_are_copied_as_they_are(tmp_path):
     )
     (folder / "huge.png").write_bytes(huge + struct.pack(">I", zlib.crc32(huge[12:])))
     files = "a.jpg sub/b.png copy.jpg cut.jpg bad.jpg none.jpg webp.jpg huge.png gone.jpg".split()
-    files.append("damaged.jpg")
+    files += ["end.png", "damaged.jpg"]
     videos = [listed(folder / file, video_id=file.split(".")[0]) for file in files]
     extract_all(videos, out, extract=None)
     rows = {row["video_id"]: row["status"] for row in manifests.report(out, videos)}
@@ -63,6 +64,7 @@ def test_ready_crops_are_copied_as_they_are(tmp_path):
         "webp": "unreadable",
         "huge": "unreadable",
         "gone": "missing",
+        "end": "unreadable",
         "damaged": "unreadable",
     }
     assert manifests.files(out) == [str(out / "manifests" / "made.jsonl")]

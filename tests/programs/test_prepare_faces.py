@@ -217,6 +217,17 @@ def test_two_processes_do_not_write_one_folder(tmp_path, capsys):
     assert not out.exists()
 
 
+def test_a_folder_of_other_data_sets_is_refused_before_anything_is_done(dfdc, tmp_path, capsys):
+    out = tmp_path / "out"
+    (out / "tfds" / "mnist").mkdir(parents=True)
+    with pytest.raises(SystemExit) as ended:
+        run(dfdc, "--out", out)
+    assert ended.value.code == 2
+    written = capsys.readouterr()
+    assert "with mnist in it; name another --out" in written.err and written.out == ""
+    assert [path.relative_to(out).as_posix() for path in out.rglob("*")] == ["tfds", "tfds/mnist"]
+
+
 def test_a_file_whose_name_is_of_no_encoding_is_reported(tmp_path, capsys):
     crops = tmp_path / "crops"
     crops.mkdir()

@@ -203,6 +203,19 @@ def test_a_file_that_tensorflow_cannot_write_is_one_line_with_status_2(name, rea
     assert f"expected files that can be written, got: {reason}; make room" in message
 
 
+def test_what_is_wrong_inside_a_graph_is_told(capsys):
+    with pytest.raises(SystemExit), startup.user_mistakes():
+        raise tf.errors.DataLossError(
+            None, None, "Graph execution error:\n\ncorrupted record at 12\n\t [[{{node x}}]]"
+        )
+    assert "got: corrupted record at 12; prepare" in capsys.readouterr().err
+
+
+def test_of_files_that_are_not_written_an_error_of_shapes_keeps_its_traceback():
+    with pytest.raises(tf.errors.InvalidArgumentError), startup.file_errors():
+        raise tf.errors.InvalidArgumentError(None, None, "Matrix size-incompatible")
+
+
 def test_a_memory_that_does_not_suffice_keeps_its_traceback():
     with pytest.raises(tf.errors.ResourceExhaustedError), startup.user_mistakes():
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")

@@ -8,7 +8,7 @@ import pytest
 
 import tfselfsup
 from tfselfsup.config import AgentExperiment, ClassifierExperiment, TaskConfig
-from tfselfsup.runs import RunDirectory, written_aside
+from tfselfsup.runs import RunDirectory, locked, written_aside
 
 
 class KilledError(BaseException):
@@ -95,6 +95,20 @@ def test_a_folder_is_not_replaced_by_a_file(tmp_path):
     ):
         aside.write_text("new")
     assert names_in(path) == {"a"} and names_in(tmp_path) == {"folder"}
+
+
+def test_a_folder_that_was_there_outlives_its_lock(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path)
+    for folder in (Path("."), Path("link"), tmp_path):
+        with pytest.raises(ZeroDivisionError), locked(folder, "is taken"):
+            raise ZeroDivisionError
+        assert folder.is_dir()
+    with locked(Path("new"), "is taken"):
+        pass
+    assert not Path("new").exists()
+    with locked(Path("new"), "is taken"):
+        Path("new").rmdir()
 
 
 def test_a_link_to_a_folder_is_replaced_and_the_folder_kept(tmp_path):

@@ -117,7 +117,7 @@ def build(
         from apache_beam.options.pipeline_options import PipelineOptions
 
         config = tfds.download.DownloadConfig(beam_options=PipelineOptions(beam_options))
-    _check_ours(Path(prepared) / DATA_DIR)
+    check_ours(prepared)
     with written_aside(Path(prepared) / DATA_DIR) as aside:
         builder = ForgedFaces(
             prepared=prepared, videos=videos, on_beam=beam_options is not None, data_dir=aside
@@ -126,9 +126,17 @@ def build(
     return folder(prepared)
 
 
-def _check_ours(data_dir: Path) -> None:
-    """Refuses to replace a folder with other data sets in it, such as that of all of TFDS."""
-    others = {path.name for path in data_dir.glob("*")} - {ForgedFaces.name, "downloads"}
+def check_ours(prepared: Path) -> None:
+    """Makes sure that building would not replace other data sets, such as a folder of all of TFDS.
+
+    Args:
+        prepared: What stage one writes to.
+
+    Raises:
+        ValueError: If it would.
+    """
+    data_dir = Path(prepared) / DATA_DIR
+    others = {path.name for path in data_dir.glob("[!.]*")} - {ForgedFaces.name, "downloads"}
     if others:
         raise ValueError(
             f"expected a folder of its own for the data set, got {data_dir} with {min(others)} in "

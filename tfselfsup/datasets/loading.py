@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from google.protobuf.json_format import ParseError
 
 from tfselfsup.datasets import forged_faces, splits
 from tfselfsup.datasets.augmentation import Augmentation, augment
@@ -51,7 +52,7 @@ class FaceData(LabelledImages):
         try:
             self._builder = tfds.builder_from_directory(folder)
             self.index = self._read_index()
-        except Exception as error:  # of many kinds: of JSON, protobuf, TFDS or TensorFlow
+        except (ValueError, KeyError, ParseError, tf.errors.OpError) as error:
             raise ValueError(
                 f"expected a whole data set in {folder}, got: {one_line(error)}; make it again "
                 "with bin/prepare_faces"

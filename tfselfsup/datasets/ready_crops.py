@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -13,11 +14,10 @@ from tfselfsup.datasets import manifests
 from tfselfsup.datasets.manifests import Manifest
 from tfselfsup.datasets.records import Crop, Video, VideoKey
 from tfselfsup.datasets.tables import IMAGE_ENDINGS
-from tfselfsup.messages import one_line
 from tfselfsup.runs import written_aside
 
-_JPEG, _END_OF_JPEG = b"\xff\xd8", b"\xff\xd9"
-_PNG = b"\x89PNG\r\n\x1a\n"
+# With what a file begins and ends.
+_KINDS = {"JPEG": (b"\xff\xd8", b"\xff\xd9"), "PNG": (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82")}
 
 # An interruption costs as many crops at most, or such a share of all.
 _SAVED_CROPS, _SAVED_SHARE = 1000, 0.1
@@ -105,21 +105,24 @@ def _file(video: Video) -> PurePosixPath:
 
 
 def _damage(content: bytes) -> str:
-    # What is missing of a JPEG would be filled with grey. Some writers pad a whole one with zeros.
-    if content.startswith(_JPEG) and _END_OF_JPEG not in content.rstrip(b"\0")[-64:]:
-        return "the JPEG ends early"
+    # Pillow overlooks a missing end, TensorFlow does not. Some writers pad a whole file with zeros.
+    for kind, (start, end) in _KINDS.items():
+        if content.startswith(start) and end not in content.rstrip(b"\0")[-64:]:
+            return f"the {kind} ends early"
     # Of other kinds, whatever the ending says, TensorFlow reads none.
-    if not content.startswith((_JPEG, _PNG)):
+    if not content.startswith(tuple(start for start, _ in _KINDS.values())):
         return "it is neither a JPEG nor a PNG"
     try:
         _decoded(content)
-    except Exception as error:  # of many kinds, such as a size that no memory holds
-        return f"the image cannot be decoded: {one_line(error)}"
+    except Exception:  # of many kinds, and for a size that no memory holds
+        return "the image cannot be decoded"
     return ""
 
 
 def _decoded(content: bytes) -> Image.Image:
     """Decodes a JPEG or a PNG, as strictly as TensorFlow does, which OpenCV is not."""
-    with Image.open(io.BytesIO(content)) as image:
-        image.load()
-        return image
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+            return image

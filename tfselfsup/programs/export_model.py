@@ -76,10 +76,10 @@ def export(experiment: Experiment, run: RunDirectory, out: Path) -> dict[str, An
         name = f"{out.resolve().parent.name}, version {out.name}"
         try:
             card = kind.card(name, described, experiment, files)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(
-                f"expected whole files {', '.join(files)} in {run.path}, got one without "
-                f"{one_line(error)}; score the run again"
+                f"expected whole files {', '.join(files)} in {run.path}, got "
+                f"{type(error).__name__}: {one_line(error)}; score the run again"
             ) from error
         (folder / model_card.FILE).write_text(card)
     return described

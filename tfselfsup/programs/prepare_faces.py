@@ -64,6 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
         out = Path(parsed.out)
         alone = contextlib.nullcontext() if parsed.dry_run else locked(out, WRITTEN)
         with alone:
+            _check_ours(out)
             if parsed.source == SPLICES:
                 videos = _make_splices(settings, out, parsed.dry_run)
             else:
@@ -78,6 +79,15 @@ def _check_beam() -> None:
             "expected Apache Beam for --beam_pipeline_options, got no package apache_beam; "
             "pip install 'tfselfsup[beam]'"
         )
+
+
+def _check_ours(out: Path) -> None:
+    """Checks before hours of work what the data set would replace at their end."""
+    if (out / "tfds").exists():
+        import_quietly("tensorflow_datasets")
+        from tfselfsup.datasets import forged_faces
+
+        forged_faces.check_ours(out)
 
 
 def _make_splices(settings: FacePreparation, out: Path, dry_run: bool) -> list[Video]:

@@ -123,13 +123,13 @@ def running(directory: Path, limits: Limits, replicas: int, host: str, port: int
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     try:
         serve.start(http_options={"host": host, "port": port})
+        application = server.application(directory, limits, replicas)
         try:
-            application = server.application(directory, limits, replicas)
             serve.run(application, name="models", route_prefix="/")
         except RuntimeError as error:  # as Ray says that no process could load the models
             fail(
                 f"expected models that can be loaded in {directory}, got: {one_line(error)}; "
-                "export them again with bin/export_model",
+                "give fewer --replicas, or export them again with bin/export_model",
                 status=1,
             )
         yield f"http://{host}:{port}"

@@ -123,22 +123,31 @@ def user_mistakes() -> Iterator[None]:
             yield
         except ValueError as error:
             fail(error)
+        except Exception as error:
+            if type(error).__name__ not in _DAMAGED:
+                raise
+            fail(f"expected files that can be read, got: {_reason(error)}; prepare them again")
 
 
 @contextmanager
 def file_errors() -> Iterator[None]:
-    """Reports a file that cannot be read or written in one line, without a traceback."""
+    """Reports a file that cannot be opened or written in one line, without a traceback."""
     try:
         yield
     except OSError as error:
         fail(error)
     except Exception as error:
-        kind, reason = type(error).__name__, str(error).partition("\n")[0]
-        if kind in _DAMAGED:
-            fail(f"expected files that can be read, got: {reason}; prepare them again")
+        kind, reason = type(error).__name__, _reason(error)
         # The memory may be what is exhausted, too.
         if kind in _UNWRITABLE and re.search("No space|quota|[Pp]ermission|Read-only", reason):
             fail(
                 f"expected files that can be written, got: {reason}; make room, or write elsewhere"
             )
         raise
+
+
+def _reason(error: Exception) -> str:
+    """Takes of an error of TensorFlow the line that says what is wrong."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith("Graph execution error")]
+    return (told or lines or [""])[0]

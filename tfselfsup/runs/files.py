@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -48,12 +48,13 @@ def locked(folder: Path, taken: str) -> Iterator[None]:
     """Keeps other processes out of a folder that they would lock, too.
 
     Args:
-        folder: Made if it is not there, and removed if it is empty at the end.
+        folder: Made if it is not there, and then removed if it is empty at the end.
         taken: What is said of it if another process has it: `is being trained by another process`.
 
     Raises:
         ValueError: If another process has it.
     """
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     opened = os.open(folder, os.O_RDONLY)
     try:
@@ -64,8 +65,9 @@ def locked(folder: Path, taken: str) -> Iterator[None]:
         try:
             yield
         finally:
-            if not any(folder.iterdir()):
-                folder.rmdir()  # nothing came of it
+            if is_new:
+                with suppress(OSError):
+                    folder.rmdir()  # it is empty: nothing came of it
     finally:
         os.close(opened)
 
