@@ -55,13 +55,16 @@ def test_the_table_has_a_row_for_each_probe_and_scale():
     (table,) = section.items
     shown = table.frame.to_dict("records")
     assert shown[0] == {
-        **{"data set": "dfdc", "model": "mobilenet", "weights": "imagenet", "stand in": "False"},
+        **{"data set": "dfdc", "model": "mobilenet", "weights": "imagenet"},
         **{"split": "hard", "probe": "adam", "scale": "1000", "runs": "20", "diverged": "20"},
         **{"at chance": "3", "failed": "20", "accuracy": "59.7", "lowest": "57.9"},
         "highest": "61.7",
     }
     assert [shown[1][name] for name in ("accuracy", "lowest", "highest")] == ["", "", ""]
     assert (shown[2]["weights"], shown[2]["scale"]) == ("random", "0.001")
+    stand_in = ProbeFailures(Path("c"), COUNTED | {"stand_in": True})
+    (section,) = probe_failures.sections([*counted, stand_in])
+    assert section.items[0].frame["stand in"].tolist() == [*3 * ["False"], *2 * ["True"]]
     assert table.exact.loc[0, "lowest"] == 0.5791
 
 

@@ -100,8 +100,8 @@ def _why_unscored(run: RunDirectory) -> str:
     if getattr(run.experiment(), "mode", None) == "pretrain":
         return "it is a pre-training, which has no score; runs that load its trunk have"
     return (
-        "it has not been scored; run bin/evaluate_agent or bin/evaluate_classifier on it, or"
-        " bin/benchmark again if it counts probes"
+        "it has not been scored; run bin/evaluate_agent or bin/evaluate_classifier on it, or count"
+        " its probes again"
     )
 
 

@@ -65,7 +65,8 @@ def sections(counted: Sequence[ProbeFailures]) -> list[Section]:
     if not counted:
         return []
     exact = pd.DataFrame([row for one in counted for row in _rows(one.evaluation)])
-    return [Section(TITLE, (), (Table("probe_failures", TITLE, NOTE, _shown(exact), exact),))]
+    table = Table("probe_failures", "Failures of each probe", NOTE, _shown(exact), exact)
+    return [Section(TITLE, (), (table,))]
 
 
 def _rows(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
@@ -76,8 +77,10 @@ def _rows(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _shown(exact: pd.DataFrame) -> pd.DataFrame:
-    """Writes scales and shares as they are read."""
+    """Writes scales and shares as they are read, and whether one is a stand-in if any is."""
     shown = exact.assign(scale=exact["scale"].map("{:g}".format))
+    if not exact["stand_in"].any():
+        shown = shown.drop(columns="stand_in")
     for name in ("accuracy", "lowest", "highest"):
         shown[name] = [
             "" if pd.isna(share) else f"{100 * share:.1f}" for share in exact[name].astype(float)
