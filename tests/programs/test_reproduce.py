@@ -128,10 +128,10 @@ def test_one_override_more_keeps_the_presets_others(workers, reported):
 
 def test_a_preset_runs_below_runs(workers, capsys):
     assert run_here("--preset", "smoke", "--dry_run") == 0
-    printed = capsys.readouterr().out
+    printed, errors = capsys.readouterr()
     assert "1/11 runs/smoke/fast_random_seed0: " in printed
     # Nobody is to take them for the study's faces.
-    assert "faces: splices that are made here" in printed
+    assert "faces: splices that are made here; others by --data DIR\n" in errors
 
 
 def test_a_dry_run_runs_and_writes_nothing(workers, tmp_path):
@@ -144,7 +144,7 @@ def test_digits_that_are_left_out_are_named(workers, capsys):
     assert run_here(*TWO, *given, "--dry_run") == 0
     captured = capsys.readouterr()
     assert captured.err == "left out: digits/two_layer_cnn, which needs --digits FILE\n"
-    assert "2 of 2 to do" in captured.out and "splices" not in captured.out
+    assert "2 of 2 to do" in captured.out
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_what_needs_a_failed_run_is_skipped_and_said(workers, reported, capsys):
     workers.statuses["train_classifier", "squeezenet_rotation_hard_seed0"] = 2
     given = ("--preset", "smoke", "--agents.experiments", "[]", "--out", "out")
     assert run_here(*given) == 1
-    failed, skipped, last = capsys.readouterr().err.splitlines()
+    _, failed, skipped, last = capsys.readouterr().err.splitlines()  # first of the splices
     before = "out/squeezenet_rotation_hard_seed0"
     probe = "out/squeezenet_random_on_squeezenet_rotation_hard_seed0"
     assert failed == f"failed: {before}: train_classifier: error: no luck"

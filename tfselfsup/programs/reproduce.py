@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
         for name in left_out(reproduction):
             print(f"left out: {name}, which needs --digits FILE", file=sys.stderr)
         if any(isinstance(one, PlannedSplices) for one in planned):
-            print("faces: splices that are made here; for others give --data DIR")
+            print("faces: splices that are made here; others by --data DIR", file=sys.stderr)
         speeds = reproduction_estimates.measured_speeds(planned)
         seconds = reproduction_estimates.estimates(planned, speeds)
         _print_plan(planned, seconds)
