@@ -81,15 +81,15 @@ def copy(video: Video, out: Path) -> Manifest:
         video, "done", file_size=size, file_time=changed, mask=video.mask is not None
     )
     content = video.path.read_bytes()
-    reason = _damage(content)
-    if reason:
-        return manifest._replace(status="unreadable", reason=reason)
+    try:
+        side = min(_size(content))
+    except ValueError as error:
+        return manifest._replace(status="unreadable", reason=str(error))
     file = _file(video)
     target = out / file
     target.parent.mkdir(parents=True, exist_ok=True)
     with written_aside(target) as aside:
         aside.write_bytes(content)
-    side = min(_decoded(content).size)
     digest = hashlib.sha256(content).hexdigest()
     crop = Crop(str(file), 0, 0.0, 0, 0, side, confidence=1.0, faces=1, sha256=digest)
     return manifest._replace(frames=1, frames_with_faces=1, crops=(crop,))
@@ -104,25 +104,27 @@ def _file(video: Video) -> PurePosixPath:
     return PurePosixPath("crops", video.data_set, video.video_id + video.path.suffix.lower())
 
 
-def _damage(content: bytes) -> str:
+def _size(content: bytes) -> tuple[int, int]:
+    """Decodes a JPEG or a PNG, as strictly as TensorFlow does, which OpenCV is not.
+
+    Returns:
+        Its width and its height.
+
+    Raises:
+        ValueError: If it is damaged, or none; with what is wrong.
+    """
     # Pillow overlooks a missing end, TensorFlow does not. Some writers pad a whole file with zeros.
     for kind, (start, end) in _KINDS.items():
         if content.startswith(start) and end not in content.rstrip(b"\0")[-64:]:
-            return f"the {kind} ends early"
+            raise ValueError(f"the {kind} ends early")
     # Of other kinds, whatever the ending says, TensorFlow reads none.
     if not content.startswith(tuple(start for start, _ in _KINDS.values())):
-        return "it is neither a JPEG nor a PNG"
+        raise ValueError("it is neither a JPEG nor a PNG")
     try:
-        _decoded(content)
-    except Exception:  # of many kinds, and for a size that no memory holds
-        return "the image cannot be decoded"
-    return ""
-
-
-def _decoded(content: bytes) -> Image.Image:
-    """Decodes a JPEG or a PNG, as strictly as TensorFlow does, which OpenCV is not."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-            return image
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as image:
+                image.load()
+                return image.size
+    except Exception as error:  # of many kinds, and for a size that no memory holds
+        raise ValueError("the image cannot be decoded") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from tfselfsup.command_line import ExperimentParser
 from tfselfsup.config import AgentExperiment, ClassifierExperiment, Experiment
 from tfselfsup.messages import one_line
 from tfselfsup.programs.startup import import_quietly, start_tensorflow, user_mistakes
-from tfselfsup.runs import RunDirectory, written_aside
+from tfselfsup.runs import RunDirectory, json_object, written_aside
 from tfselfsup.serving import layout, model_card
 
 
@@ -178,17 +177,7 @@ def _json_files(run: RunDirectory) -> dict[str, dict[str, Any]]:
     """Reads what a run says of itself, by the names of the files."""
     names = ("inputs.json", "environment.json", "evaluation*.json")
     paths = [path for name in names for path in run.path.glob(name)]
-    return {path.name: _json_object(path) for path in paths}
-
-
-def _json_object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise ValueError(f"expected a JSON object in {path}, got something else; make it again")
-    return content
+    return {path.name: json_object(path, "make it again") for path in paths}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,7 +25,6 @@ SPLICES = "splices"
 AUDITED = ("random", "video", "hard", "actor")
 LOADED_SIDE, LOADED_BATCH = 224, 32
 MOST_READ = 8000  # images, to measure how fast they are read
-WRITTEN = "is being written by another process"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -62,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
             _check_beam()
         splits.checked_fractions(settings.fractions)
         out = Path(parsed.out)
-        alone = contextlib.nullcontext() if parsed.dry_run else locked(out, WRITTEN)
+        alone = contextlib.nullcontext() if parsed.dry_run else locked(out)
         with alone:
             _check_ours(out)
             if parsed.source == SPLICES:

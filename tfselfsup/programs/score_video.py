@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
     start_tensorflow(experiment.runtime)
     import_quietly("tensorflow_datasets")
     out = Path(parsed.out) if parsed.out is not None else run.path / "scored_videos"
-    with user_mistakes(), locked(out, "is being written by another process"):
+    with user_mistakes(), locked(out):
         score(
             experiment,
             run,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -44,12 +46,12 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(folder: Path, taken: str) -> Iterator[None]:
+def locked(folder: Path, taken: str = "is being written by another process") -> Iterator[None]:
     """Keeps other processes out of a folder that they would lock, too.
 
     Args:
         folder: Made if it is not there, and then removed if it is empty at the end.
-        taken: What is said of it if another process has it: `is being trained by another process`.
+        taken: What is said of it if another process has it.
 
     Raises:
         ValueError: If another process has it.
@@ -70,6 +72,25 @@ def locked(folder: Path, taken: str) -> Iterator[None]:
                     folder.rmdir()  # it is empty: nothing came of it
     finally:
         os.close(opened)
+
+
+def json_object(path: Path, remedy: str) -> dict[str, Any]:
+    """Reads a file that holds a JSON object.
+
+    Args:
+        path: The file.
+        remedy: What to do if it does not: `score the run again`.
+
+    Raises:
+        ValueError: If it holds something else.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise ValueError(f"expected a JSON object in {path}, got something else; {remedy}")
+    return content
 
 
 def remove(path: Path) -> None:

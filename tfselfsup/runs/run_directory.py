@@ -17,7 +17,7 @@ import yaml
 from tfselfsup import command_line, config
 from tfselfsup.messages import one_line
 from tfselfsup.runs.environment import environment
-from tfselfsup.runs.files import locked, remove, written_aside
+from tfselfsup.runs.files import json_object, locked, remove, written_aside
 
 ExperimentOf = TypeVar("ExperimentOf", bound=config.Experiment)
 
@@ -303,15 +303,7 @@ class RunDirectory:
 
     def _json_object(self, name: str, remedy: str) -> dict[str, Any] | None:
         path = self.path / name
-        if not path.exists():
-            return None
-        try:
-            content = json.loads(path.read_text())
-        except ValueError:
-            content = None
-        if not isinstance(content, dict):
-            raise ValueError(f"expected a JSON object in {path}, got something else; {remedy}")
-        return content
+        return json_object(path, remedy) if path.exists() else None
 
     def _write_json(self, name: str, content: dict[str, Any]) -> Path:
         return self._write_text(name, json.dumps(content, indent=2) + "\n")
